@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The D-Bus object that vdpad calls (org.vdpad1.Netlink in vdpad/util/ipc.h), and the link to vdpad.
+//
+// The link is made again whenever it is lost; operations run one after the other, in the caller's thread.
+
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "vdpad/util/error.h"
+
+struct service;
+
+// Start to look for vdpad's socket in @run_dir, now and as often as it takes. @event is borrowed.
+// Returns 0 and a service owned by the caller, or -errno with @e filled.
+int service_new(
+	sd_event *event, const char *run_dir, struct service **ret_service, struct error *e
+);
+void service_free(struct service *service);
