@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The switch's end of the private link: interface org.vdpad1.Switch (vdpad/util/ipc.h).
+
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "fallback/switch.h"
+
+// Serve @sw on @link for as long as the link lives. Returns 0 or -errno.
+int control_attach(sd_bus *link, struct network_switch *sw);
+
+// Send PortChanged for each port whose status changed; @link may be NULL: nobody listens.
+void control_announce_changes(sd_bus *link, struct network_switch *sw);

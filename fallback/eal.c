@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+#include "fallback/eal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+#include <rte_mbuf.h>
+
+#include "fallback/rx_buffers.h"
+
+#define JUMBO_DATA_BYTES 9216 // MTU 9000 with all headers, and what a guest adds to it
+#define CACHE_BUFFERS 256     // of each thread
+#define MAX_ARGS 16
+
+// The number behind "KEY:" in /proc/meminfo; 0 when it is not there.
+static uint64_t meminfo(const char *key) {
+	FILE *f = fopen("/proc/meminfo", "re");
+	size_t len = strlen(key);
+	uint64_t value = 0;
+	char line[128];
+
+	if (f == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strncmp(line, key, len) == 0 && line[len] == ':')
+			value = strtoull(&line[len + 1], NULL, 10);
+	}
+	fclose(f);
+	return value;
+}
+
+static bool hugepages_suffice(uint32_t memory_mb) {
+	return meminfo("HugePages_Free") * meminfo("Hugepagesize") / 1024 >= memory_mb;
+}
+
+// "0@(0,1,4)": one lcore, for the main thread, on the CPUs that the process may use.
+static int describe_cpus(char *text, size_t size) {
+	size_t len = (size_t)snprintf(text, size, "--lcores=0@(");
+	const char *separator = "";
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+		return -errno;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &cpus))
+			continue;
+		len += (size_t)snprintf(text + len, size - len, "%s%d", separator, cpu);
+		if (len + 2 > size)
+			return -E2BIG;
+		separator = ",";
+	}
+	strcpy(text + len, ")");
+	return 0;
+}
+
+int eal_start(uint32_t memory_mb, bool verbose, bool *ret_hugepages, struct error *e) {
+	bool hugepages = hugepages_suffice(memory_mb);
+	char lcores[4096], memory[32], prefix[] = "--file-prefix=vdpad-switch";
+	char *argv[MAX_ARGS];
+	int argc = 0, r;
+
+	r = describe_cpus(lcores, sizeof(lcores));
+	if (r < 0)
+		return error_set(e, -r, "cannot tell the CPUs of this process: %s", strerror(-r));
+	snprintf(memory, sizeof(memory), "-m%" PRIu32, memory_mb);
+
+	argv[argc++] = program_invocation_short_name;
+	argv[argc++] = lcores;
+	argv[argc++] = prefix; // nothing is shared below it, so that several processes may use it
+	argv[argc++] = (char *)"--no-pci";
+	argv[argc++] = (char *)"--no-telemetry";
+	argv[argc++] = (char *)"--iova-mode=va";
+	argv[argc++] = verbose ? (char *)"--log-level=info" : (char *)"--log-level=warning";
+	if (!verbose) // a peer must not be able to fill the log
+		argv[argc++] = (char *)"--log-level=lib.vhost.*:critical";
+	if (hugepages) { // taken as they are needed
+		argv[argc++] = (char *)"--in-memory";
+	} else {
+		argv[argc++] = (char *)"--no-huge";
+		argv[argc++] = (char *)"--no-shconf";
+		argv[argc++] = memory;
+	}
+	argv[argc] = NULL;
+
+	rte_openlog_stream(stderr);
+	if (rte_eal_init(argc, argv) < 0)
+		return error_set(
+			e, rte_errno == 0 ? EIO : rte_errno,
+			"DPDK does not start with %" PRIu32 " MiB of memory: %s", memory_mb,
+			rte_strerror(rte_errno)
+		);
+	*ret_hugepages = hugepages;
+	return 0;
+}
+
+static int new_pool(
+	const char *name, unsigned int n, uint16_t data_bytes, struct rte_mempool **ret_pool,
+	struct error *e
+) {
+	struct rte_mempool *pool = rte_pktmbuf_pool_create(
+		name, n, CACHE_BUFFERS, 0, RTE_PKTMBUF_HEADROOM + data_bytes, SOCKET_ID_ANY
+	);
+
+	if (pool == NULL)
+		return error_set(
+			e, ENOMEM,
+			"no memory for %u packet buffers of %u bytes (%s): raise memory_mb", n,
+			data_bytes, rte_strerror(rte_errno)
+		);
+	*ret_pool = pool;
+	return 0;
+}
+
+int eal_buffers_new(uint16_t n_workers, struct rte_mempool **ret_pool, struct error *e) {
+	return new_pool("buffers", 4096 + 2048U * n_workers, BUFFER_DATA_BYTES, ret_pool, e);
+}
+
+int eal_jumbo_buffers_new(uint16_t n_workers, struct rte_mempool **ret_pool, struct error *e) {
+	return new_pool("jumbo_buffers", 512 + 512U * n_workers, JUMBO_DATA_BYTES, ret_pool, e);
+}
