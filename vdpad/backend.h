@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What serves ports. Each backend makes, changes and deletes ports through a worker, without ever
+// blocking: a request ends in one call of its function, possibly at once.
+
+#pragma once
+
+#include "vdpad/network.h"
+#include "vdpad/port.h"
+#include "vdpad/util/error.h"
+
+// @e is NULL on success, and borrowed.
+typedef void (*backend_done_fn)(void *userdata, const struct error *e);
+
+struct backend;
+
+// @port lives until the request ends; @network is copied. A failed create leaves nothing behind that
+// the backend could still remove.
+struct backend_ops {
+	// The port's socket or device is there when it ends.
+	void (*create
+	)(struct backend *backend, const struct port *port, const struct network *network,
+	  backend_done_fn done, void *userdata);
+	// VLAN and link are as in @port when it ends.
+	void (*change
+	)(struct backend *backend, const struct port *port, backend_done_fn done, void *userdata);
+	// Success as well when the port is not there.
+	void (*delete
+	)(struct backend *backend, const struct port *port, backend_done_fn done, void *userdata);
+	// No port uses @network any more.
+	void (*release_network)(struct backend *backend, const char *network);
+};
+
+// The first member of each backend's own struct.
+struct backend {
+	const struct backend_ops *ops;
+};

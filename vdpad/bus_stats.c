@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+#include "vdpad/bus_stats.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vdpad/daemon.h"
+#include "vdpad/util/cleanup.h"
+#include "vdpad/util/ipc.h"
+#include "vdpad/util/log.h"
+
+struct query {
+	struct daemon *d;
+	sd_bus_message *request;   // owned
+	char name[PORT_NAME_SIZE]; // "": all
+};
+
+static bool is_uplink(struct daemon *d, const char *name) {
+	for (size_t i = 0; i < d->networks.n; i++) {
+		if (strcmp(d->networks.list[i].tap, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_asked_for(const struct query *query, const char *name) {
+	if (query->name[0] != '\0')
+		return strcmp(query->name, name) == 0;
+	return port_set_find(&query->d->ports, name) != NULL || is_uplink(query->d, name);
+}
+
+// One entry {sa{sv}} of the switch's answer.
+static int copy_entry(const struct query *query, sd_bus_message *from, sd_bus_message *to) {
+	const char *name;
+	int r = sd_bus_message_read_basic(from, 's', &name);
+
+	if (r < 0)
+		return r;
+	if (!is_asked_for(query, name))
+		return sd_bus_message_skip(from, "a{sv}");
+	r = sd_bus_message_open_container(to, 'e', "sa{sv}");
+	if (r >= 0)
+		r = sd_bus_message_append_basic(to, 's', name);
+	if (r >= 0)
+		r = sd_bus_message_copy(to, from, false);
+	return r < 0 ? r : sd_bus_message_close_container(to);
+}
+
+static int copy_entries(const struct query *query, sd_bus_message *from, sd_bus_message *to) {
+	int r = sd_bus_message_enter_container(from, 'a', "{sa{sv}}");
+
+	while (r >= 0 && (r = sd_bus_message_enter_container(from, 'e', "sa{sv}")) > 0) {
+		r = copy_entry(query, from, to);
+		if (r >= 0)
+			r = sd_bus_message_exit_container(from);
+	}
+	return r;
+}
+
+// Ports that the switch does not serve now have no counters.
+static int add_without_counters(const struct query *query, sd_bus_message *to) {
+	const struct port_set *ports = &query->d->ports;
+	int r = 0;
+
+	for (size_t i = 0; i < ports->n && r >= 0; i++) {
+		const struct port *port = &ports->list[i]->port;
+		bool served = port->state == PORT_READY || port->state == PORT_CONNECTED;
+
+		if (!served && is_asked_for(query, port->spec.name))
+			r = sd_bus_message_append(to, "{sa{sv}}", port->spec.name, 0);
+	}
+	return r;
+}
+
+static int answer(const struct query *query, sd_bus_message *from) {
+	_cleanup_message_ sd_bus_message *reply = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_return(query->request, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "{sa{sv}}");
+	if (r >= 0 && from != NULL)
+		r = copy_entries(query, from, reply);
+	if (r >= 0 && from == NULL)
+		r = add_without_counters(query, reply);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	return r < 0 ? r : sd_bus_message_send(reply);
+}
+
+static void query_free(struct query *query) {
+	sd_bus_message_unref(query->request);
+	free(query);
+}
+
+static void on_stats(void *userdata, sd_bus_message *from, const struct error *e) {
+	_cleanup_bus_error_ sd_bus_error bus_error = SD_BUS_ERROR_NULL;
+	struct query *query = userdata;
+	int r = 0;
+
+	if (e == NULL || e->code == EHOSTDOWN)
+		r = answer(query, from);
+	else
+		error_to_bus(e, &bus_error);
+	if (sd_bus_error_is_set(&bus_error))
+		r = sd_bus_reply_method_error(query->request, &bus_error);
+	else if (r < 0)
+		r = sd_bus_reply_method_errno(query->request, r, NULL);
+	if (r < 0)
+		log_debug("a client went away before its answer");
+	query_free(query);
+}
+
+int bus_stats(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	struct daemon *d = userdata;
+	struct query *query;
+	struct error e;
+	const char *name;
+	int r;
+
+	r = sd_bus_message_read_basic(m, 's', &name);
+	if (r < 0)
+		return r;
+	if (name[0] != '\0' && port_set_find(&d->ports, name) == NULL) {
+		error_set(&e, ENOENT, "there is no port '%s'", name);
+		return error_to_bus(&e, ret_error);
+	}
+	query = calloc(1, sizeof(*query));
+	if (query == NULL)
+		return -ENOMEM;
+	query->d = d;
+	query->request = sd_bus_message_ref(m);
+	str_copy(query->name, sizeof(query->name), name);
+	hub_call(
+		d->hub, WORKER_SWITCH, hub_message(d->hub, WORKER_SWITCH, "Stats"), 0, on_stats,
+		query
+	);
+	return 1;
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The configuration: files -> struct config. Format and keys: vdpad.conf(5).
+//
+//	[defaults]            for ports that do not say otherwise
+//	policy = auto
+//	profile = fast-1
+//	queue_pairs = 1
+//
+//	[limits]
+//	ports = 512
+//	queue_pairs = 64
+//
+//	[switch]
+//	cpus = auto           # one worker per CPU in the list; auto: one worker, not pinned
+//	memory_mb = 256
+//	socket_group = kvm
+//	socket_mode = 0660
+//
+//	[networks]
+//	bridges = yes         # a network for each Linux bridge that no section names
+//
+//	[network fast0]
+//	bridge = vmbr1        # default: the Linux bridge of the network's own name, if there is one
+//	uplink = tap          # tap | none
+//	mtu = 9000            # default: the bridge's, or 1500
+//	ageing_s = 300
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vdpad/port.h"
+#include "vdpad/util/error.h"
+#include "vdpad/util/parse.h"
+
+#define MTU_MIN 68   // IPv4's smallest; also the kernel's bound for VDPA_ATTR_DEV_NET_CFG_MTU
+#define MTU_MAX 9000 // what the switch's buffers are sized for
+#define MTU_DEFAULT 1500
+#define AGEING_DEFAULT_S 300 // of MAC addresses, as a Linux bridge has it
+
+enum uplink_kind {
+	UPLINK_TAP,
+	UPLINK_NONE,
+};
+
+struct network_config {
+	char name[NETWORK_NAME_SIZE];
+	char bridge[NETWORK_NAME_SIZE]; // "": see enum uplink_kind and networks_resolve()
+	enum uplink_kind uplink;
+	uint32_t mtu_bytes; // 0: the bridge's, or 1500
+	uint32_t ageing_s;
+};
+
+struct config {
+	struct port_spec defaults; // name, network and MAC are empty
+	struct {
+		uint32_t ports;
+		uint32_t queue_pairs;
+	} limits;
+	struct {
+		char cpus[64];
+		uint32_t memory_mb;
+		char socket_group[33];
+		uint32_t socket_mode;
+	} fallback; // section [switch]
+	bool networks_from_bridges;
+	struct network_config *networks; // sorted by name
+	size_t n_networks;
+};
+
+// The configuration without any file.
+struct config *config_new(void);
+void config_free(struct config *config);
+
+// Read @path, then conf.d/*.conf beside it in the order of their names, then @cluster_path (may be
+// NULL) over the defaults. A file that does not exist is an empty one. A network section may not
+// appear twice, wherever. Each error names file, line, section and key, and what would be right.
+// Returns 0 and a configuration owned by the caller, or -errno with @e filled.
+int config_load(
+	const char *path, const char *cluster_path, struct config **ret_config, struct error *e
+);
+
+// Read @text as the only file, called @name in errors.
+int config_parse(const char *name, const char *text, struct config **ret_config, struct error *e);

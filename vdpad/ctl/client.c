@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+#include "vdpad/ctl/client.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "vdpad/util/ipc.h"
+
+#define EXIT_UNREACHABLE 6 // of error_exit_status()
+
+int client_open(sd_bus **ret_bus, struct error *e) {
+	int r = sd_bus_open_system(ret_bus);
+
+	if (r == -EACCES || r == -EPERM)
+		return error_set(e, EACCES, "the system bus refuses this user");
+	if (r < 0)
+		return error_set(
+			e, CLIENT_UNREACHABLE,
+			"the system bus does not answer (%s): is dbus.service running?",
+			strerror(-r)
+		);
+	return 0;
+}
+
+int client_new_call(sd_bus *bus, const char *method, sd_bus_message **ret_call, struct error *e) {
+	int r = sd_bus_message_new_method_call(
+		bus, ret_call, IPC_BUS_NAME, IPC_PATH, IPC_MANAGER_IFACE, method
+	);
+
+	return r < 0 ? error_set(e, -r, "%s: %s", method, strerror(-r)) : 0;
+}
+
+// The bus itself refused, in words that only its maintainers understand.
+static bool is_bus_policy(const sd_bus_error *error) {
+	return sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED) &&
+		(error->message == NULL || strstr(error->message, "Rejected send") != NULL ||
+	         strstr(error->message, "not authorized") != NULL);
+}
+
+static int explain_failure(int r, const sd_bus_error *error, struct error *e) {
+	if (is_bus_policy(error))
+		return error_set(
+			e, EACCES,
+			"permission denied: changes need root, questions need root or group vdpad"
+		);
+	if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY))
+		return error_set(
+			e, CLIENT_UNREACHABLE,
+			"vdpad stopped before it answered: see 'journalctl -u vdpad'"
+		);
+	if (r == -ETIMEDOUT)
+		return error_set(
+			e, CLIENT_UNREACHABLE,
+			"vdpad did not answer in time: see 'journalctl -u vdpad'"
+		);
+	if (r == -ECONNRESET || r == -ENOTCONN ||
+	    (error->name != NULL && error_exit_status(error->name) == EXIT_UNREACHABLE))
+		return error_set(
+			e, CLIENT_UNREACHABLE,
+			"vdpad does not answer on the system bus: is vdpad.service running? "
+			"(systemctl status vdpad)"
+		);
+	return error_from_bus(e, r, error);
+}
+
+int client_send(
+	sd_bus *bus, sd_bus_message *call, uint64_t timeout_us, json_t **ret_json, struct error *e
+) {
+	_cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+	_cleanup_message_ sd_bus_message *answer = NULL;
+	json_t *json = NULL;
+	int r;
+
+	r = sd_bus_call(bus, call, timeout_us, &error, &answer);
+	if (r < 0)
+		return explain_failure(r, &error, e);
+	if (ret_json == NULL)
+		return 0;
+	r = sd_bus_message_is_empty(answer);
+	if (r == 0)
+		r = client_read_json(answer, &json);
+	if (r < 0)
+		return error_set(
+			e, -r,
+			"vdpad's answer cannot be read (%s): are vdpad and vdpactl of one "
+			"version?",
+			strerror(-r)
+		);
+	*ret_json = json;
+	return 0;
+}
+
+int client_ask(const char *method, const char *argument, json_t **ret_json, struct error *e) {
+	_cleanup_bus_ sd_bus *bus = NULL;
+	_cleanup_message_ sd_bus_message *call = NULL;
+	int r;
+
+	r = client_open(&bus, e);
+	if (r < 0)
+		return r;
+	r = client_new_call(bus, method, &call, e);
+	if (r < 0)
+		return r;
+	if (argument != NULL) {
+		r = sd_bus_message_append(call, "s", argument);
+		if (r < 0)
+			return error_set(e, EINVAL, "'%s' is no valid text", argument);
+	}
+	return client_send(bus, call, CLIENT_TIMEOUT_US, ret_json, e);
+}
+
+int client_append_pairs(sd_bus_message *call, const struct request *request) {
+	int r;
+
+	r = sd_bus_message_open_container(call, 'a', "{sv}");
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < request->n_pairs; i++) {
+		r = ipc_dict_add_s(call, request->pairs[i].key, request->pairs[i].value);
+		if (r < 0)
+			return r;
+	}
+	return sd_bus_message_close_container(call);
+}

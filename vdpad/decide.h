@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The decision: which backend serves a port. A pure function of the facts, the network and the
+// specification, so that `vdpactl explain` shows exactly what the daemon does, and a recorded
+// snapshot replays it.
+//
+// Candidates are considered in the order of preference: vdpa, dpdk-vdpa, switch. Each gets a verdict
+// and a reason in words of a system administrator. The first accepted one is chosen.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vdpad/facts.h"
+#include "vdpad/network.h"
+#include "vdpad/port.h"
+
+#define DECIDE_MAX_CANDIDATES 16
+
+struct candidate {
+	enum backend_kind backend;
+	char resource[64]; // what would serve: "vdpad-switch", later a management device
+	bool accepted;
+	char reason[PORT_REASON_SIZE]; // why, or why not, and what could be done about it
+};
+
+struct decision {
+	struct candidate candidates[DECIDE_MAX_CANDIDATES];
+	size_t n_candidates;
+	const struct candidate *chosen; // NULL when no candidate is accepted
+};
+
+// @spec is complete: defaults are filled in, its network is @network.
+void decide(
+	const struct facts *facts, const struct network *network, const struct port_spec *spec,
+	struct decision *ret_decision
+);

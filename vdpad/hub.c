@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// sd-bus forgets the calls of a connection that is closed from this side. So the hub keeps its own
+// list of the calls under way on each link and fails them itself when the link goes.
+
+#include "vdpad/hub.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "vdpad/util/cleanup.h"
+#include "vdpad/util/ipc.h"
+#include "vdpad/util/log.h"
+#include "vdpad/util/parse.h"
+
+#define BACKLOG_CONNS 4
+#define LINK_UMASK 0117 // the sockets get mode 0660
+
+struct link;
+
+struct call {
+	LIST_ENTRY(call) entries;
+	struct link *link;
+	sd_bus_slot *slot;
+	hub_reply_fn done;
+	void *userdata;
+};
+
+struct link {
+	struct hub *hub;
+	enum worker worker;
+	char path[PATH_MAX];
+	int listen_fd;
+	sd_event_source *listener;
+	sd_bus *bus; // NULL when nobody is connected
+	struct worker_info info;
+	LIST_HEAD(, call) calls;
+};
+
+struct hub {
+	sd_event *event;
+	const struct hub_handlers *handlers;
+	void *userdata;
+	struct link links[N_WORKERS];
+};
+
+static const struct {
+	const char *name; // of the program, and of the user it runs as
+	const char *kind; // in Register()
+	const char *socket;
+	const char *path;
+	const char *interface;
+} workers[N_WORKERS] = {
+	[WORKER_SWITCH] =
+		{"vdpad-switch", "switch", IPC_SWITCH_LINK, IPC_SWITCH_PATH, IPC_SWITCH_IFACE},
+	[WORKER_NETLINK] =
+		{"vdpad-netlink", "netlink", IPC_NETLINK_LINK, IPC_NETLINK_PATH, IPC_NETLINK_IFACE},
+};
+
+const char *worker_name(enum worker worker) {
+	return workers[worker].name;
+}
+
+const struct worker_info *hub_info(const struct hub *hub, enum worker worker) {
+	return &hub->links[worker].info;
+}
+
+bool hub_is_ready(const struct hub *hub, enum worker worker) {
+	return hub->links[worker].info.ready;
+}
+
+// End @call, which is freed before its function runs, so that the function may do anything.
+static void call_end(struct call *call, sd_bus_message *reply, const struct error *e) {
+	hub_reply_fn done = call->done;
+	void *userdata = call->userdata;
+
+	LIST_REMOVE(call, entries);
+	sd_bus_slot_unref(call->slot);
+	free(call);
+	done(userdata, reply, e);
+}
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	struct call *call = userdata;
+	const sd_bus_error *bus_error = sd_bus_message_get_error(m);
+	struct error e = {0};
+
+	(void)ret_error;
+	if (bus_error == NULL) {
+		call_end(call, m, NULL);
+		return 1;
+	}
+	if (sd_bus_error_has_name(bus_error, SD_BUS_ERROR_NO_REPLY) ||
+	    sd_bus_error_has_name(bus_error, SD_BUS_ERROR_TIMEOUT))
+		error_set(
+			&e, EHOSTDOWN, "%s did not answer within %d ms",
+			worker_name(call->link->worker), LINK_CALL_TIMEOUT_MS
+		);
+	else
+		error_from_bus(&e, -sd_bus_error_get_errno(bus_error), bus_error);
+	call_end(call, NULL, &e);
+	return 1;
+}
+
+// The connection is over: forget it, fail its calls, tell the daemon.
+static void link_drop(struct link *link) {
+	sd_bus *bus = TAKE_PTR(link->bus);
+	bool was_ready = link->info.ready;
+	struct error e;
+
+	link->info = (struct worker_info){0};
+	if (bus != NULL) {
+		sd_bus_close(bus);
+		sd_bus_unref(bus);
+	}
+	error_set(&e, EHOSTDOWN, "%s went away", worker_name(link->worker));
+	while (!LIST_EMPTY(&link->calls))
+		call_end(LIST_FIRST(&link->calls), NULL, &e);
+	if (was_ready)
+		link->hub->handlers->lost(link->hub->userdata, link->worker);
+}
+
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	(void)m;
+	(void)ret_error;
+	link_drop(userdata);
+	return 1;
+}
+
+struct register_info {
+	const char *version;
+	uint32_t pid;
+};
+
+static int on_register(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	static const struct ipc_field fields[] = {
+		{"version", 's', offsetof(struct register_info, version), true},
+		{"pid", 'u', offsetof(struct register_info, pid), true},
+	};
+	_cleanup_message_ sd_bus_message *reply = NULL;
+	struct link *link = userdata;
+	struct register_info info = {0};
+	struct error e;
+	const char *kind;
+	int r;
+
+	r = sd_bus_message_read_basic(m, 's', &kind);
+	if (r < 0)
+		return r;
+	if (strcmp(kind, workers[link->worker].kind) != 0) {
+		error_set(
+			&e, EINVAL, "a worker of kind '%s' does not belong to %s", kind, link->path
+		);
+		return error_to_bus(&e, ret_error);
+	}
+	r = ipc_dict_read(m, fields, ARRAY_LEN(fields), &info, &e);
+	if (r < 0)
+		return error_to_bus(&e, ret_error);
+
+	r = sd_bus_message_new_method_return(m, &reply);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_open_container(reply, 'a', "{sv}");
+	if (r < 0)
+		return r;
+	r = link->hub->handlers->settings(link->hub->userdata, link->worker, reply);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_close_container(reply);
+	if (r < 0)
+		return r;
+	link->info.connected = true;
+	link->info.pid = info.pid;
+	snprintf(link->info.version, sizeof(link->info.version), "%s", info.version);
+	return sd_bus_message_send(reply);
+}
+
+static int on_ready(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	static const struct ipc_field fields[] = {
+		{"workers", 'u', offsetof(struct worker_info, n_workers), false},
+		{"hugepages", 'b', offsetof(struct worker_info, hugepages), false},
+		{"max_queue_pairs", 'u', offsetof(struct worker_info, max_queue_pairs), false},
+		{"max_mtu", 'u', offsetof(struct worker_info, max_mtu_bytes), false},
+		{"max_ports", 'u', offsetof(struct worker_info, max_ports), false},
+	};
+	struct link *link = userdata;
+	struct worker_info info = link->info;
+	struct error e;
+	int r;
+
+	if (!info.connected) {
+		error_set(&e, EINVAL, "Register() comes before Ready()");
+		return error_to_bus(&e, ret_error);
+	}
+	r = ipc_dict_read(m, fields, ARRAY_LEN(fields), &info, &e);
+	if (r < 0)
+		return error_to_bus(&e, ret_error);
+	link->info = info;
+	link->info.ready = true;
+	r = sd_bus_reply_method_return(m, "");
+	if (r < 0)
+		return r;
+	link->hub->handlers->ready(link->hub->userdata, link->worker);
+	return 1;
+}
+
+static int on_port_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	struct link *link = userdata;
+	const char *name, *detail;
+	uint64_t generation;
+	int connected, r;
+
+	(void)ret_error;
+	r = sd_bus_message_read(m, "stbs", &name, &generation, &connected, &detail);
+	if (r < 0) {
+		log_warn("%s sent a PortChanged that is not understood", worker_name(link->worker));
+		return 1;
+	}
+	link->hub->handlers->port_changed(
+		link->hub->userdata, name, generation, connected != 0, detail
+	);
+	return 1;
+}
+
+static const sd_bus_vtable hub_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD("Register", "sa{sv}", "a{sv}", on_register, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Ready", "a{sv}", "", on_ready, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END,
+};
+
+// root, ourselves, or the user that the worker runs as.
+static bool peer_is_allowed(const struct link *link, int fd) {
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	const struct passwd *user;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return false;
+	if (peer.uid == 0 || peer.uid == geteuid())
+		return true;
+	user = getpwnam(worker_name(link->worker));
+	if (user != NULL && user->pw_uid == peer.uid)
+		return true;
+	log_warn(
+		"refused a connection of user %u, process %d, to %s", peer.uid, peer.pid, link->path
+	);
+	return false;
+}
+
+// The end of the old connection may still be waiting in the event loop.
+static bool link_is_alive(const struct link *link) {
+	struct pollfd p = {.events = POLLRDHUP};
+
+	if (link->bus == NULL)
+		return false;
+	p.fd = sd_bus_get_fd(link->bus);
+	return p.fd >= 0 && poll(&p, 1, 0) == 0;
+}
+
+static int link_start(struct link *link, int fd) {
+	int r;
+
+	r = link_accept(fd, link->hub->event, &link->bus);
+	if (r < 0)
+		return r;
+	r = sd_bus_add_object_vtable(
+		link->bus, NULL, IPC_HUB_PATH, IPC_HUB_IFACE, hub_vtable, link
+	);
+	if (r < 0)
+		return r;
+	r = sd_bus_match_signal(
+		link->bus, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+		"Disconnected", on_disconnected, link
+	);
+	if (r < 0 || link->worker != WORKER_SWITCH)
+		return r;
+	return sd_bus_match_signal(
+		link->bus, NULL, NULL, IPC_SWITCH_PATH, IPC_SWITCH_IFACE, "PortChanged",
+		on_port_changed, link
+	);
+}
+
+static int on_connection(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+	struct link *link = userdata;
+	_cleanup_close_ int conn = -EBADF;
+	int r;
+
+	(void)source;
+	(void)revents;
+	conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (conn < 0) {
+		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+			log_err("cannot accept a connection on %s: %m", link->path);
+		return 0;
+	}
+	if (!peer_is_allowed(link, conn))
+		return 0;
+	if (link->info.connected && link_is_alive(link)) {
+		log_warn(
+			"refused a second %s: process %u serves", worker_name(link->worker),
+			link->info.pid
+		);
+		return 0;
+	}
+	link_drop(link);
+	r = link_start(link, TAKE_FD(conn));
+	if (r < 0) {
+		log_err("cannot serve %s: %s", worker_name(link->worker), strerror(-r));
+		link_drop(link);
+	}
+	return 0;
+}
+
+static int link_listen(struct link *link, const char *run_dir, struct error *e) {
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	mode_t old_mask;
+	int r;
+
+	snprintf(link->path, sizeof(link->path), "%s/%s", run_dir, workers[link->worker].socket);
+	if (str_copy(addr.sun_path, sizeof(addr.sun_path), link->path) < 0)
+		return error_set(
+			e, ENAMETOOLONG,
+			"the socket's path %s is too long: choose a shorter "
+			"run directory",
+			link->path
+		);
+	link->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (link->listen_fd < 0)
+		return error_set(e, errno, "cannot make a socket: %m");
+	if (unlink(link->path) < 0 && errno != ENOENT)
+		return error_set(e, errno, "cannot remove the old socket %s: %m", link->path);
+	old_mask = umask(LINK_UMASK);
+	r = bind(link->listen_fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+	umask(old_mask);
+	if (r < 0 || listen(link->listen_fd, BACKLOG_CONNS) < 0)
+		return error_set(
+			e, r < 0 ? -r : errno, "cannot listen on %s: %s", link->path,
+			strerror(r < 0 ? -r : errno)
+		);
+	r = sd_event_add_io(
+		link->hub->event, &link->listener, link->listen_fd, EPOLLIN, on_connection, link
+	);
+	if (r < 0)
+		return error_set(e, -r, "cannot watch %s: %s", link->path, strerror(-r));
+	return 0;
+}
+
+static void freep(struct hub **hub) {
+	hub_free(*hub);
+}
+
+int hub_new(
+	sd_event *event, const char *run_dir, const struct hub_handlers *handlers, void *userdata,
+	struct hub **ret_hub, struct error *e
+) {
+	_cleanup_(freep) struct hub *hub = NULL;
+	int r;
+
+	hub = calloc(1, sizeof(*hub));
+	if (hub == NULL)
+		return error_set(e, ENOMEM, "out of memory");
+	hub->event = event;
+	hub->handlers = handlers;
+	hub->userdata = userdata;
+	for (int i = 0; i < N_WORKERS; i++) {
+		hub->links[i].hub = hub;
+		hub->links[i].worker = (enum worker)i;
+		hub->links[i].listen_fd = -EBADF;
+		LIST_INIT(&hub->links[i].calls);
+	}
+	for (int i = 0; i < N_WORKERS; i++) {
+		r = link_listen(&hub->links[i], run_dir, e);
+		if (r < 0)
+			return r;
+	}
+	*ret_hub = TAKE_PTR(hub);
+	return 0;
+}
+
+void hub_free(struct hub *hub) {
+	if (hub == NULL)
+		return;
+	for (int i = 0; i < N_WORKERS; i++) {
+		struct link *link = &hub->links[i];
+
+		link->info.ready = false; // the daemon is going: it need not hear of it
+		link_drop(link);
+		sd_event_source_unref(link->listener);
+		if (link->listen_fd >= 0) {
+			close(link->listen_fd);
+			unlink(link->path);
+		}
+	}
+	free(hub);
+}
+
+sd_bus_message *hub_message(struct hub *hub, enum worker worker, const char *member) {
+	struct link *link = &hub->links[worker];
+	sd_bus_message *m;
+
+	if (!link->info.ready ||
+	    sd_bus_message_new_method_call(
+		    link->bus, &m, NULL, workers[worker].path, workers[worker].interface, member
+	    ) < 0)
+		return NULL;
+	return m;
+}
+
+void hub_call(
+	struct hub *hub, enum worker worker, sd_bus_message *m, int append_result,
+	hub_reply_fn done, void *userdata
+) {
+	_cleanup_message_ sd_bus_message *message = m;
+	struct link *link = &hub->links[worker];
+	struct call *call;
+	struct error e;
+	int r = append_result;
+
+	if (message == NULL || !link->info.ready) {
+		error_set(&e, EHOSTDOWN, "%s is not running", worker_name(worker));
+		done(userdata, NULL, &e);
+		return;
+	}
+	call = calloc(1, sizeof(*call));
+	if (call == NULL)
+		r = -ENOMEM;
+	if (r >= 0)
+		r = sd_bus_call_async(
+			link->bus, &call->slot, message, on_reply, call,
+			(uint64_t)LINK_CALL_TIMEOUT_MS * 1000
+		);
+	if (r < 0) {
+		free(call);
+		error_set(&e, -r, "cannot ask %s: %s", worker_name(worker), strerror(-r));
+		done(userdata, NULL, &e);
+		return;
+	}
+	call->link = link;
+	call->done = done;
+	call->userdata = userdata;
+	LIST_INSERT_HEAD(&link->calls, call, entries);
+}
+
+void hub_call_name(
+	struct hub *hub, enum worker worker, const char *member, const char *name,
+	hub_reply_fn done, void *userdata
+) {
+	sd_bus_message *m = hub_message(hub, worker, member);
+	int r = m != NULL ? sd_bus_message_append(m, "s", name) : 0;
+
+	hub_call(hub, worker, m, r, done, userdata);
+}
+
+void hub_note_cleanup(void *userdata, sd_bus_message *reply, const struct error *e) {
+	(void)userdata;
+	(void)reply;
+	if (e != NULL && e->code != ENOENT && e->code != ENODEV && e->code != EHOSTDOWN)
+		log_warn("cannot clean up: %s", e->text);
+}
