@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "vdpad/ctl/doctor.h"
+
+static const struct finding *find(const struct report *report, const char *check) {
+	for (size_t i = 0; i < report->n; i++) {
+		if (strcmp(report->findings[i].check, check) == 0)
+			return &report->findings[i];
+	}
+	return NULL;
+}
+
+static void a_node_with_everything_gets_no_advice(void **state) {
+	static const struct facts facts = {
+		.kernel = "6.14.0-1-pve",
+		.vdpa = {.bus = true, .module = true, .vhost_vdpa = true, .n_devices = 2},
+		.hugepages = {.size_bytes = 2 << 20, .total = 512, .free = 100},
+		.iommu = true,
+	};
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_facts(&report, &facts);
+	doctor_check_memlock(&report, RLIM_INFINITY);
+	doctor_check_qemu_line(&report, "QEMU emulator version 10.0.2");
+	assert_int_equal(report.n, 5);
+	for (size_t i = 0; i < report.n; i++) {
+		assert_int_equal(report.findings[i].verdict, VERDICT_OK);
+		assert_string_equal(report.findings[i].advice, "");
+	}
+	assert_string_equal(
+		find(&report, "kernel")->found, "6.14.0-1-pve, vDPA with vhost_vdpa, 2 devices"
+	);
+}
+
+static void what_is_missing_is_a_warning_with_advice(void **state) {
+	static const struct facts facts = {.kernel = "6.1.0"};
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_facts(&report, &facts);
+	doctor_check_memlock(&report, 8 << 20);
+	doctor_check_qemu_line(&report, "QEMU emulator version 5.2.0");
+	doctor_check_qemu_line(&report, "QEMU emulator version 11.0.0");
+	doctor_check_qemu_line(&report, "something else");
+	assert_int_equal(report.n, 7);
+	for (size_t i = 0; i < report.n; i++) {
+		assert_int_equal(report.findings[i].verdict, VERDICT_WARN);
+		assert_string_not_equal(report.findings[i].advice, "");
+	}
+}
+
+static void an_unloaded_module_is_not_a_missing_one(void **state) {
+	static const struct facts facts = {.kernel = "6.12.0", .vdpa = {.module = true}};
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_facts(&report, &facts);
+	assert_non_null(strstr(find(&report, "kernel")->advice, "modprobe vhost_vdpa"));
+}
+
+static void a_socket_for_everyone_fails(void **state) {
+	char path[] = "/tmp/test-doctor.XXXXXX";
+	struct report report = {0};
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	fchmod(fd, 0660);
+	doctor_check_socket(&report, "vm1", path);
+	assert_int_equal(report.n, 0);
+	fchmod(fd, 0662);
+	doctor_check_socket(&report, "vm1", path);
+	assert_int_equal(report.findings[0].verdict, VERDICT_FAIL);
+	assert_non_null(strstr(report.findings[0].found, "662"));
+	close(fd);
+	unlink(path);
+	doctor_check_socket(&report, "vm1", path);
+	assert_int_equal(report.n, 2);
+	assert_int_equal(report.findings[1].verdict, VERDICT_FAIL);
+}
+
+static void more_findings_than_fit_are_dropped(void **state) {
+	struct report report = {0};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * DOCTOR_MAX_FINDINGS; i++)
+		doctor_check_socket(&report, "vm1", "/nonexistent/socket");
+	assert_int_equal(report.n, DOCTOR_MAX_FINDINGS);
+}
+
+static void the_real_node_can_be_examined(void **state) {
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_node(&report);
+	assert_non_null(find(&report, "memlock"));
+	assert_non_null(find(&report, "qemu"));
+	assert_non_null(find(&report, "kvm"));
+	assert_non_null(find(&report, "tun"));
+	assert_non_null(find(&report, "caller"));
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_node_with_everything_gets_no_advice),
+		cmocka_unit_test(what_is_missing_is_a_warning_with_advice),
+		cmocka_unit_test(an_unloaded_module_is_not_a_missing_one),
+		cmocka_unit_test(a_socket_for_everyone_fails),
+		cmocka_unit_test(more_findings_than_fit_are_dropped),
+		cmocka_unit_test(the_real_node_can_be_examined),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
