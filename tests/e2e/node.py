@@ -168,6 +168,8 @@ class Node:
         self.config = self.directory / "vdpad.conf"
         self.config.write_text(config)
         self.programs = {name: build / path for name, path in PROGRAMS.items()}
+        # A build with sanitizers is several times slower: limits of time stretch by this.
+        self.slowness = 5.0 if b"libasan" in self.programs["vdpad"].read_bytes() else 1.0
         bus_socket = self.directory / "bus"
         self.env = {
             **os.environ,
@@ -270,6 +272,13 @@ class Node:
         port = shown[0] if isinstance(shown, list) else shown
         assert isinstance(port, dict)
         return port
+
+    def stats(self, name: str) -> dict[str, int]:
+        """The counters of one port or uplink as `vdpactl stats NAME` has them."""
+        shown = self.ctl_json("stats", name)
+        stats = shown[0] if isinstance(shown, list) else shown
+        assert isinstance(stats, dict)
+        return stats
 
     def diagnosis(self) -> str:
         """The last lines of every log."""

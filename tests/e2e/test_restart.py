@@ -103,20 +103,30 @@ def kill_netlink(lab: TwoGuests) -> None:
 
 
 def kill_switch(lab: TwoGuests) -> None:
+    """Half of the time is QEMU's wait before it connects again, a part the guest's before it asks again for
+    its neighbour. Both are up to a second and meet by chance, so that the median of some kills counts."""
+    pids = [guest.process.pid for guest in lab.guests]
+    samples = sorted(one_switch_kill(lab) for _ in range(N_KILLS))
+    note(f"kill -9 vdpad-switch: answers after {', '.join(f'{s:.2f}' for s in samples)} s")
+    expect(all(guest.process.poll() is None for guest in lab.guests), "a QEMU ended")
+    expect(pids == [guest.process.pid for guest in lab.guests], "a guest was touched")
+    median_s = samples[len(samples) // 2]
+    expect(median_s < SWITCH_LIMIT_S * lab.node.slowness, f"median {median_s:.2f} s")
+
+
+def one_switch_kill(lab: TwoGuests) -> float:
+    """Returns after how many seconds the first answer came."""
     flow = start_flow(lab)
-    starts = [guest.process.pid for guest in lab.guests]
     killed = time.monotonic()
     lab.node.kill("vdpad-switch")
     before = flow.answers()
     wait_until(lambda: flow.answers() > before, 15, "traffic after the switch was killed")
     back_s = time.monotonic() - killed
-    report = flow.stop()
-    note(f"kill -9 vdpad-switch: answers after {back_s:.2f} s, {report.lost} of {report.sent} lost")
-    expect(all(guest.process.poll() is None for guest in lab.guests), "a QEMU ended")
-    expect(starts == [guest.process.pid for guest in lab.guests], "a guest was touched")
+    flow.stop()
     for port in ("vm1", "vm2"):
         lab.node.wait_port_state(port, "connected")
-    expect(back_s < SWITCH_LIMIT_S, f"{back_s:.2f} s")
+        expect(lab.node.stats(port)["connects"] == 1, "its peer came once to the new switch")
+    return back_s
 
 
 def reboot_guest(lab: TwoGuests) -> None:

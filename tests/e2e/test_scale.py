@@ -88,14 +88,14 @@ def add_ports(setup: Setup) -> None:
     p50 = describe("one port add", samples)
     expect(len(sockets(node)) == N_PORTS, f"{len(sockets(node))} sockets")
     expect(rows(node) >= N_PORTS, f"{rows(node)} rows")
-    expect(p50 < ADD_LIMIT_P50_MS, f"p50 {p50:.1f} ms")
+    expect(p50 < ADD_LIMIT_P50_MS * node.slowness, f"p50 {p50:.1f} ms")
 
 
 @suite.case(f"port show with {N_PORTS} ports takes less than {SHOW_LIMIT_MS:g} ms")
 def show_ports(setup: Setup) -> None:
     samples = [measure_ms(setup.node, "port", "show") for _ in range(N_SHOWS)]
     p50 = describe(f"port show with {N_PORTS} ports", samples)
-    expect(p50 < SHOW_LIMIT_MS, f"p50 {p50:.1f} ms")
+    expect(p50 < SHOW_LIMIT_MS * setup.node.slowness, f"p50 {p50:.1f} ms")
 
 
 def states(node: Node) -> list[str]:

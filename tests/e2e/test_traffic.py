@@ -19,13 +19,6 @@ ICMP_IPV4_OVERHEAD = 28  # IPv4 and ICMP headers
 suite = Suite[TwoGuests]()
 
 
-def counters(lab: TwoGuests, port: str) -> dict[str, int]:
-    shown = lab.node.ctl_json("stats", port)
-    stats = shown[0] if isinstance(shown, list) else shown
-    assert isinstance(stats, dict)
-    return stats
-
-
 @suite.case("IPv4 ping works in both directions")
 def ping_ipv4(lab: TwoGuests) -> None:
     expect(lab.first.ping(ipv4(2)), "1 -> 2")
@@ -85,9 +78,9 @@ def uplink_tcp(lab: TwoGuests) -> None:
 
 @suite.case("the counters of a port show its packets")
 def port_counters(lab: TwoGuests) -> None:
-    before = counters(lab, "vm1")
+    before = lab.node.stats("vm1")
     expect(lab.first.ping(ipv4(2), count=5), "ping")
-    after = counters(lab, "vm1")
+    after = lab.node.stats("vm1")
     for key in ("rx_packets", "tx_packets"):
         expect(after[key] >= before[key] + 5, f"5 pings, but {key}: {before[key]}, {after[key]}")
 
