@@ -180,9 +180,13 @@ class Node:
         self._children: list[subprocess.Popen[bytes]] = []
 
         self.netns = f"{NETNS_PREFIX}-{os.getpid()}-{next(self._numbers)}"
-        subprocess.run(["ip", "netns", "add", self.netns], check=True)
-        self.run("ip", "link", "set", "lo", "up")
-        self._start_bus(bus_socket)
+        try:
+            subprocess.run(["ip", "netns", "add", self.netns], check=True)
+            self.run("ip", "link", "set", "lo", "up")
+            self._start_bus(bus_socket)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Node:
         return self

@@ -131,11 +131,12 @@ static bool key_is_known(const struct command *command, const char *key) {
 
 static int unknown_key(const struct command *command, const char *key, struct error *e) {
 	char choices[256] = "", name[COMMAND_NAME_SIZE];
+	const char *operand = command_operand_text(command->operand);
 
 	if (command->keys == NULL)
 		return error_set(
-			e, EINVAL, "'%s' is one word too many: 'vdpactl %s %s' is all", key,
-			command_name(command, name), command_operand_text(command->operand)
+			e, EINVAL, "'%s' is one word too many: 'vdpactl %s%s%s' is all", key,
+			command_name(command, name), operand[0] != '\0' ? " " : "", operand
 		);
 	for (const char *const *k = command->keys; *k != NULL; k++)
 		list_word(choices, sizeof(choices), *k);
@@ -227,7 +228,8 @@ static int check_operand(const struct command *command, const char *operand, str
 	return 0;
 }
 
-// `help` asks for help in the place of the object, of the verb, or as the only word after them.
+// `help` asks for help in the place of the object, of the verb, before it, or as the only word after
+// both.
 static void take_help_word(struct words *words) {
 	size_t last = words->n - 1;
 
@@ -236,6 +238,10 @@ static void take_help_word(struct words *words) {
 	if (strcmp(words->list[0], "help") == 0) {
 		words->has_help = true;
 		memmove(&words->list[0], &words->list[1], last * sizeof(words->list[0]));
+		words->n--;
+	} else if (words->n == 3 && strcmp(words->list[1], "help") == 0) {
+		words->has_help = true;
+		words->list[1] = words->list[2];
 		words->n--;
 	} else if (last >= 1 && last <= 2 && strcmp(words->list[last], "help") == 0) {
 		words->has_help = true;

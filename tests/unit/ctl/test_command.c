@@ -180,6 +180,7 @@ static void wrong_words_are_named_with_what_is_right(void **state) {
 		{"port show --frob", "'--frob'", "help"},
 		{"port show -x", "'-x'", "help"},
 		{"port show --may-exist", "'--may-exist'", "port show"},
+		{"facts now", "'now'", "'vdpactl facts' is all"},
 		{"help prot", "'prot'", "port"},
 		{"port ad help", "'ad'", "add"},
 	};
@@ -205,6 +206,7 @@ static void help_is_heard_at_each_level(void **state) {
 		{"--help", NULL, NULL},
 		{"help port", "port", NULL},
 		{"port help", "port", NULL},
+		{"port help add", "port", "add"},
 		{"help port add", "port", "add"},
 		{"port add help", "port", "add"},
 		{"port add vm1 network x --help", "port", "add"},
