@@ -21,8 +21,8 @@ enum drop_reason {
 	DROP_NOT_READY,   // tx: no peer, or the guest's driver is not ready
 	DROP_TOO_BIG,     // tx: longer than the receiver's MTU
 	DROP_RING_FULL,   // tx: the receiver does not keep up
-	DROP_NO_MEMORY,   // both: out of packet buffers
-	DROP_IO_ERROR,    // both: the kernel refused the frame
+	DROP_NO_MEMORY,   // tx: no packet buffers for the segments of a TSO frame
+	DROP_IO_ERROR,    // tx: the kernel refused the frame
 	DROP_REASONS,     // how many
 };
 

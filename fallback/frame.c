@@ -170,22 +170,20 @@ int frame_pop_tag(struct rte_mbuf *m) {
 }
 
 uint32_t frame_flow_hash(const struct rte_mbuf *m) {
+	uint32_t words[9]; // what tells the flow: addresses and ports
 	struct frame_layout layout;
-	uint32_t ports, seed = 0;
+	uint32_t offset, bytes;
+	const char *ip;
 
-	if (!frame_parse(m, &layout)) // of one pair of stations, then
-		return rte_jhash(rte_pktmbuf_mtod(m, const void *), ADDRESSES_BYTES, seed);
-	memcpy(&ports, rte_pktmbuf_mtod_offset(m, const char *, layout.l2_len + layout.l3_len),
-	       sizeof(ports));
-	if (layout.ipv4)
-		return rte_jhash(
-			rte_pktmbuf_mtod_offset(m, const char *, layout.l2_len) +
-				offsetof(struct rte_ipv4_hdr, src_addr),
-			2 * sizeof(rte_be32_t), ports
-		);
-	return rte_jhash(
-		rte_pktmbuf_mtod_offset(m, const char *, layout.l2_len) +
-			offsetof(struct rte_ipv6_hdr, src_addr),
-		32, ports
-	);
+	if (!frame_parse(m, &layout)) { // of one pair of stations, then
+		memcpy(words, rte_pktmbuf_mtod(m, const void *), ADDRESSES_BYTES);
+		return rte_jhash_32b(words, ADDRESSES_BYTES / sizeof(words[0]), 0);
+	}
+	ip = rte_pktmbuf_mtod_offset(m, const char *, layout.l2_len);
+	offset = layout.ipv4 ? offsetof(struct rte_ipv4_hdr, src_addr)
+			     : offsetof(struct rte_ipv6_hdr, src_addr);
+	bytes = layout.ipv4 ? 8 : 32;
+	memcpy(words, ip + offset, bytes);
+	memcpy(&words[bytes / sizeof(words[0])], ip + layout.l3_len, sizeof(words[0]));
+	return rte_jhash_32b(words, bytes / sizeof(words[0]) + 1, 0);
 }

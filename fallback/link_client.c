@@ -126,7 +126,7 @@ static int apply_settings(
 }
 
 static void retry_later(struct link_client *client) {
-	client->link = sd_bus_flush_close_unref(client->link);
+	client->link = sd_bus_close_unref(client->link); // to flush would wait for vdpad
 	sd_event_source_set_time_relative(client->retry, LINK_RETRY_MS * 1000);
 	sd_event_source_set_enabled(client->retry, SD_EVENT_ONESHOT);
 }
@@ -302,7 +302,7 @@ int link_client_new(
 void link_client_free(struct link_client *client) {
 	if (client == NULL)
 		return;
-	sd_bus_flush_close_unref(client->link);
+	sd_bus_close_unref(client->link);
 	sd_event_source_unref(client->changes);
 	sd_event_source_unref(client->retry);
 	switch_free(client->sw);

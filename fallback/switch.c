@@ -200,6 +200,7 @@ int switch_set_network(
 	struct error *e
 ) {
 	struct network *network = find_network(sw, name);
+	struct switch_network_spec old;
 	int r;
 
 	r = check_mtu(spec->mtu_bytes, e);
@@ -211,9 +212,15 @@ int switch_set_network(
 		);
 	if (network == NULL)
 		return new_network(sw, name, spec, e);
+	old = network->spec;
 	network->spec = *spec;
+	r = publish(sw, e);
+	if (r < 0) {
+		network->spec = old;
+		return r;
+	}
 	fdb_set_ageing(network->fdb, spec->ageing_s);
-	return publish(sw, e);
+	return 0;
 }
 
 int switch_set_uplink(

@@ -17,7 +17,7 @@
 #include "vdpad/util/error.h"
 #include "vdpad/util/parse.h"
 
-#define SWITCH_MAX_PORTS 512
+#define SWITCH_MAX_PORTS 510 // librte_vhost polls 1,024 descriptors: two for a port, two others
 #define SWITCH_MAX_NETWORKS 256
 #define SWITCH_MAX_MTU 9000
 #define SWITCH_MIN_MTU 68

@@ -8,17 +8,13 @@
 // - vring_state_changed comes with the locks of all rings held, so it may neither wait for a worker
 //   (which may spin on such a lock) nor call a function that takes one. It needs not wait: the
 //   library itself refuses to touch a disabled ring, under that lock.
-// - Kick descriptors belong to the library, which closes them at will. We use duplicates, in the
-//   worker's epoll set, edge-triggered, so nobody has to read them.
 
 #include "fallback/vhost_port.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,6 +24,7 @@
 #include <rte_vhost.h>
 
 #include "fallback/frame.h"
+#include "fallback/kick_fds.h"
 #include "fallback/offload.h"
 #include "fallback/socket_path.h"
 #include "fallback/spread.h"
@@ -36,15 +33,18 @@
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/parse.h"
 
-#define SEND_RETRIES 4 // as long as the guest makes room
+#define SEND_RETRIES 4  // as long as the guest makes room
+#define PEER_WAIT_MS 10 // a peer writes a message at once, and reads the few answers
 
 #define BIT(n) (UINT64_C(1) << (n))
 #define TRANSPORT_FEATURES                                                           \
 	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ANY_LAYOUT) | BIT(VHOST_F_LOG_ALL) | \
 	 BIT(VHOST_USER_F_PROTOCOL_FEATURES))
-// UDP fragmentation offload is resolved nowhere; IOMMU_PLATFORM would translate each access.
-#define REFUSED_FEATURES \
-	(BIT(VIRTIO_NET_F_GUEST_UFO) | BIT(VIRTIO_NET_F_HOST_UFO) | BIT(VIRTIO_F_IOMMU_PLATFORM))
+// UDP fragmentation offload is resolved nowhere; IOMMU_PLATFORM would translate each access;
+// rte_vhost_rx_queue_count(), which vhost_arm() relies on, reads a packed ring as a split one.
+#define REFUSED_FEATURES                                                                           \
+	(BIT(VIRTIO_NET_F_GUEST_UFO) | BIT(VIRTIO_NET_F_HOST_UFO) | BIT(VIRTIO_F_IOMMU_PLATFORM) | \
+	 BIT(VIRTIO_F_RING_PACKED))
 #define PROTOCOL_FEATURES                                                         \
 	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |   \
 	 BIT(VHOST_USER_PROTOCOL_F_RARP) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
@@ -57,6 +57,7 @@
 struct vhost_port {
 	struct switch_port base;
 
+	atomic_bool has_peer;
 	_Atomic int vid;        // -1: no guest driver is ready
 	_Atomic uint64_t rx_up; // queue pairs, one bit each
 	_Atomic uint64_t tx_up;
@@ -67,9 +68,7 @@ struct vhost_port {
 	rte_spinlock_t tx_locks[VHOST_PORT_MAX_QUEUE_PAIRS];
 	bool tx_shared; // more than one worker sends
 
-	// Of librte_vhost's thread. A negative one belongs to a ring that is down or cannot kick.
-	int kick_fds[VHOST_PORT_MAX_QUEUE_PAIRS];
-	_Atomic uint64_t without_kick;
+	struct kick_fds kicks; // changed by librte_vhost's thread
 
 	char path[SOCKET_PATH_SIZE];
 	uint16_t queue_pairs;
@@ -81,6 +80,7 @@ struct vhost_port {
 
 static int waker_fd = -EBADF;
 
+_Static_assert(KICK_FDS_MAX_PAIRS >= VHOST_PORT_MAX_QUEUE_PAIRS, "each pair has its place");
 _Static_assert(VHOST_MAX_PEERS >= RTE_MAX_VHOST_DEVICE, "each peer has its place");
 
 static struct vhost_port *vhost_of(struct switch_port *port) {
@@ -104,52 +104,27 @@ static int on_new_connection(int vid) {
 	port = vhost_registry_join(path, vid);
 	if (port == NULL)
 		return -1;
+	socket_path_limit_waits(path, PEER_WAIT_MS);
+	atomic_store(&port->has_peer, true);
 	atomic_fetch_add(&port->connects, 1);
 	announce_change(port);
 	return 0;
 }
 
-static void drop_kick_fd(struct vhost_port *port, uint16_t pair) {
-	if (port->kick_fds[pair] < 0)
-		return;
-	epoll_ctl(
-		workers_epoll_fd(port->workers, port->worker), EPOLL_CTL_DEL, port->kick_fds[pair],
-		NULL
-	);
-	close(port->kick_fds[pair]);
-	port->kick_fds[pair] = -EBADF;
-}
-
-// Have the ring's kicks wake the worker. A ring without a kick descriptor, or with one that cannot
-// be waited for, keeps the worker looking.
-static void take_kick_fd(struct vhost_port *port, int vid, uint16_t pair) {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-	struct rte_vhost_vring vring;
-	_cleanup_close_ int fd = -EBADF;
-
-	drop_kick_fd(port, pair);
-	atomic_fetch_or(&port->without_kick, BIT(pair));
-	if (rte_vhost_get_vhost_vring(vid, RING_RX(pair), &vring) < 0 || vring.kickfd < 0)
-		return;
-	fd = fcntl(vring.kickfd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0 ||
-	    epoll_ctl(workers_epoll_fd(port->workers, port->worker), EPOLL_CTL_ADD, fd, &event) < 0)
-		return;
-	port->kick_fds[pair] = TAKE_FD(fd);
-	atomic_fetch_and(&port->without_kick, ~BIT(pair));
-}
-
 static int on_vring_state_changed(int vid, uint16_t ring, int enabled) {
 	struct vhost_port *port = vhost_registry_find(vid);
+	struct rte_vhost_vring vring = {.kickfd = -EBADF};
 	uint16_t pair = ring / 2;
 	bool rx = ring == RING_RX(pair);
 
 	if (port == NULL || pair >= port->queue_pairs)
 		return 0;
-	if (rx && enabled)
-		take_kick_fd(port, vid, pair);
+	if (rx && enabled) {
+		rte_vhost_get_vhost_vring(vid, ring, &vring);
+		kick_fds_take(&port->kicks, pair, vring.kickfd);
+	}
 	if (rx && !enabled)
-		drop_kick_fd(port, pair);
+		kick_fds_drop(&port->kicks, pair);
 	if (!rx && enabled)
 		atomic_fetch_or(&port->tx_started, BIT(pair));
 	if (enabled)
@@ -186,6 +161,8 @@ static void on_destroy_device(int vid) {
 	if (port == NULL)
 		return;
 	atomic_store(&port->vid, -1);
+	// No worker may send to the next driver what only this one takes.
+	atomic_store(&port->base.offloads, 0);
 	workers_synchronize(port->workers);
 	announce_change(port);
 }
@@ -195,11 +172,11 @@ static void on_destroy_connection(int vid) {
 
 	if (port == NULL)
 		return;
-	for (uint16_t pair = 0; pair < port->queue_pairs; pair++)
-		drop_kick_fd(port, pair);
+	kick_fds_done(&port->kicks);
 	atomic_store(&port->rx_up, 0);
 	atomic_store(&port->tx_up, 0);
 	vhost_registry_leave(vid);
+	atomic_store(&port->has_peer, false);
 	announce_change(port);
 }
 
@@ -344,7 +321,7 @@ static bool vhost_arm(struct switch_port *base) {
 		if (rte_vhost_rx_queue_count(vid, RING_RX(__builtin_ctzll(pairs))) > 0)
 			return true;
 	}
-	return (up & atomic_load(&port->without_kick)) != 0;
+	return (up & atomic_load(&port->kicks.missing)) != 0;
 }
 
 static void vhost_disarm(struct switch_port *base) {
@@ -367,8 +344,7 @@ static void vhost_stop(struct switch_port *base) {
 	rte_vhost_driver_unregister(port->path);
 
 	vhost_registry_remove(port);
-	for (uint16_t pair = 0; pair < port->queue_pairs; pair++)
-		drop_kick_fd(port, pair);
+	kick_fds_done(&port->kicks);
 	free(port);
 }
 
@@ -385,7 +361,7 @@ void vhost_port_read_status(const struct switch_port *base, struct vhost_port_st
 	uint64_t both = atomic_load(&port->rx_up) & atomic_load(&port->tx_up);
 
 	*ret_status = (struct vhost_port_status){.connects = atomic_load(&port->connects)};
-	if (!vhost_registry_has_peer(port)) {
+	if (!atomic_load(&port->has_peer)) {
 		snprintf(ret_status->detail, sizeof(ret_status->detail), "no peer");
 	} else if (atomic_load(&port->vid) < 0 || both == 0) {
 		snprintf(
@@ -473,10 +449,9 @@ int vhost_port_new(
 	port->worker = config->worker;
 	port->changed_fd = config->changed_fd;
 	port->tx_shared = workers_count(config->workers) > 1;
-	for (int i = 0; i < VHOST_PORT_MAX_QUEUE_PAIRS; i++) {
+	kick_fds_init(&port->kicks, workers_epoll_fd(port->workers, port->worker));
+	for (int i = 0; i < VHOST_PORT_MAX_QUEUE_PAIRS; i++)
 		rte_spinlock_init(&port->tx_locks[i]);
-		port->kick_fds[i] = -EBADF;
-	}
 
 	start_waker(port->path);
 	r = register_socket(config, e);

@@ -2,9 +2,10 @@
 // A guest's port: a vhost-user socket that the switch listens on, served by librte_vhost. The only
 // file that knows librte_vhost.
 //
-// A known weakness of the library is not ours to mend here: a peer that sends half a message stops
-// the message thread, and with it new connections and stop() of all ports, until it goes away.
-// Frames go on.
+// A known weakness of the library is not ours to mend here: one thread reads the messages of all
+// peers, with blocking calls, and answers some while workers wait for the port's rings. We bound each
+// such wait to a few milliseconds, so a peer that sends half a message loses its connection, and one
+// that reads no answers slows the others down as long as it sends.
 //
 // Another one: for a TSO frame it writes a pseudo-header checksum without the length into the frame
 // that the guest receives (rte_net_intel_cksum_prepare(), as NICs want it). A guest that is the end

@@ -42,7 +42,8 @@ void vhost_registry_remove(const struct vhost_port *port) {
 			continue;
 		removed = *p;
 		*p = removed->next;
-		if (removed->vid != NO_PEER)
+		// The library may have given the number to another port's peer by now.
+		if (removed->vid != NO_PEER && by_vid[removed->vid] == removed)
 			by_vid[removed->vid] = NULL;
 		break;
 	}
@@ -87,16 +88,4 @@ struct vhost_port *vhost_registry_find(int vid) {
 		port = by_vid[vid]->port;
 	pthread_mutex_unlock(&lock);
 	return port;
-}
-
-bool vhost_registry_has_peer(const struct vhost_port *port) {
-	bool has_peer = false;
-
-	pthread_mutex_lock(&lock);
-	for (const struct entry *entry = entries; entry != NULL; entry = entry->next) {
-		if (entry->port == port)
-			has_peer = entry->vid != NO_PEER;
-	}
-	pthread_mutex_unlock(&lock);
-	return has_peer;
 }

@@ -4,8 +4,6 @@
 
 #pragma once
 
-#include <stdbool.h>
-
 #define VHOST_MAX_PEERS 1024 // RTE_MAX_VHOST_DEVICE
 
 struct vhost_port;
@@ -25,5 +23,3 @@ void vhost_registry_leave(int vid);
 
 // NULL when there is none.
 struct vhost_port *vhost_registry_find(int vid);
-
-bool vhost_registry_has_peer(const struct vhost_port *port);

@@ -35,7 +35,6 @@ struct worker {
 	pthread_t thread;
 	bool started;
 	uint16_t index;
-	int cpu; // -1: not pinned
 	int epoll_fd;
 	int wake_fd;
 	bool fruitless; // ports said that frames wait, and a poll brought none
@@ -185,16 +184,10 @@ static void *run(void *arg) {
 	struct workers *all = worker->all;
 	uint64_t poll_tsc = rte_get_tsc_hz() / US_PER_S * POLL_US;
 	uint64_t last_frame_tsc = rte_rdtsc();
-	cpu_set_t cpus;
 	char name[16];
 
 	snprintf(name, sizeof(name), "worker-%u", worker->index);
 	pthread_setname_np(pthread_self(), name);
-	if (worker->cpu >= 0) {
-		CPU_ZERO(&cpus);
-		CPU_SET(worker->cpu, &cpus);
-		pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
-	}
 	rte_thread_register(); // for the mempool caches; works without, only slower
 	rte_rcu_qsbr_thread_online(all->qsbr, worker->index);
 
@@ -217,14 +210,34 @@ static void *run(void *arg) {
 	return NULL;
 }
 
+// @cpu -1: not pinned.
+static int start_thread(struct worker *worker, int cpu, struct error *e) {
+	pthread_attr_t attr;
+	cpu_set_t cpus;
+	int r;
+
+	pthread_attr_init(&attr);
+	if (cpu >= 0) {
+		CPU_ZERO(&cpus);
+		CPU_SET(cpu, &cpus);
+		pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
+	}
+	r = pthread_create(&worker->thread, &attr, run, worker);
+	pthread_attr_destroy(&attr);
+	if (r == EINVAL && cpu >= 0)
+		return error_set(e, EINVAL, "cpus: there is no CPU %d for the switch", cpu);
+	if (r != 0)
+		return error_set(e, r, "pthread_create: %s", strerror(r));
+	worker->started = true;
+	return 0;
+}
+
 static int start_worker(struct workers *workers, uint16_t index, int cpu, struct error *e) {
 	struct worker *worker = &workers->list[index];
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-	int r;
 
 	worker->all = workers;
 	worker->index = index;
-	worker->cpu = cpu;
 	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (worker->epoll_fd < 0)
 		return error_set(e, errno, "epoll_create1: %s", strerror(errno));
@@ -234,11 +247,7 @@ static int start_worker(struct workers *workers, uint16_t index, int cpu, struct
 		return error_set(e, errno, "eventfd: %s", strerror(errno));
 	rx_buffers_init(&worker->buffers, workers->pool);
 	rte_rcu_qsbr_thread_register(workers->qsbr, index);
-	r = pthread_create(&worker->thread, NULL, run, worker);
-	if (r != 0)
-		return error_set(e, r, "pthread_create: %s", strerror(r));
-	worker->started = true;
-	return 0;
+	return start_thread(worker, cpu, e);
 }
 
 int workers_new(

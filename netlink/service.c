@@ -287,10 +287,7 @@ void service_free(struct service *service) {
 	if (service == NULL)
 		return;
 	sd_event_source_disable_unref(service->retry);
-	if (service->link != NULL) {
-		sd_bus_detach_event(service->link);
-		sd_bus_flush_close_unref(service->link);
-	}
+	sd_bus_close_unref(service->link); // to flush would wait for vdpad
 	netif_close(service->socket);
 	free(service);
 }

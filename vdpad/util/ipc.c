@@ -13,6 +13,22 @@
 
 #define MAX_FIELDS 64 // keys of the largest dictionary, with room to grow
 
+// Attached to an event loop, a bus would be flushed at its end, which waits for the peer.
+static int start_link(sd_bus *link, sd_event *event) {
+	int r;
+
+	r = sd_bus_negotiate_fds(link, true);
+	if (r < 0)
+		return r;
+	r = sd_bus_set_close_on_exit(link, false);
+	if (r < 0)
+		return r;
+	r = sd_bus_start(link);
+	if (r < 0)
+		return r;
+	return sd_bus_attach_event(link, event, SD_EVENT_PRIORITY_NORMAL);
+}
+
 int link_connect(const char *path, sd_event *event, sd_bus **ret_link) {
 	_cleanup_close_ int fd = -EBADF;
 	_cleanup_(sd_bus_close_unrefp) sd_bus *link = NULL; // to flush would wait for the peer
@@ -35,13 +51,7 @@ int link_connect(const char *path, sd_event *event, sd_bus **ret_link) {
 	if (r < 0)
 		return r;
 	fd = -EBADF; // the bus owns it now
-	r = sd_bus_negotiate_fds(link, true);
-	if (r < 0)
-		return r;
-	r = sd_bus_start(link);
-	if (r < 0)
-		return r;
-	r = sd_bus_attach_event(link, event, SD_EVENT_PRIORITY_NORMAL);
+	r = start_link(link, event);
 	if (r < 0)
 		return r;
 
@@ -68,13 +78,7 @@ int link_accept(int fd, sd_event *event, sd_bus **ret_link) {
 	r = sd_bus_set_server(link, true, server_id);
 	if (r < 0)
 		return r;
-	r = sd_bus_negotiate_fds(link, true);
-	if (r < 0)
-		return r;
-	r = sd_bus_start(link);
-	if (r < 0)
-		return r;
-	r = sd_bus_attach_event(link, event, SD_EVENT_PRIORITY_NORMAL);
+	r = start_link(link, event);
 	if (r < 0)
 		return r;
 

@@ -4,6 +4,7 @@
 
 #include "tests/unit/unit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,6 +310,31 @@ static void stale_socket_is_replaced_and_nothing_else_is(void **state) {
 	assert_int_equal(access(t.path, F_OK), 0);
 }
 
+// The next dictionary of @answer has one entry, @name, in which @key is the number @value.
+static void expect_entry(
+	sd_bus_message *answer, const char *name, const char *key, uint32_t value
+) {
+	const char *got;
+	uint32_t number = ~value;
+
+	assert_true(sd_bus_message_enter_container(answer, 'a', "{sa{sv}}") > 0);
+	assert_true(sd_bus_message_enter_container(answer, 'e', "sa{sv}") > 0);
+	assert_true(sd_bus_message_read(answer, "s", &got) > 0);
+	assert_string_equal(got, name);
+	assert_true(sd_bus_message_enter_container(answer, 'a', "{sv}") > 0);
+	while (sd_bus_message_enter_container(answer, 'e', "sv") > 0) {
+		assert_true(sd_bus_message_read(answer, "s", &got) > 0);
+		if (strcmp(got, key) == 0)
+			assert_true(sd_bus_message_read(answer, "v", "u", &number) > 0);
+		else
+			assert_true(sd_bus_message_skip(answer, "v") > 0);
+		sd_bus_message_exit_container(answer);
+	}
+	assert_int_equal(number, value);
+	for (int i = 0; i < 3; i++)
+		assert_true(sd_bus_message_exit_container(answer) > 0);
+}
+
 static void list_and_stats_show_what_was_set(void **state) {
 	struct switch_port_spec spec = good_spec();
 	struct switch_counters_view counters;
@@ -320,6 +346,8 @@ static void list_and_stats_show_what_was_set(void **state) {
 	expect_success(set_port("p1", &spec));
 	answer = call(request("List"));
 	assert_true(sd_bus_message_has_signature(answer, "a{sa{sv}}a{sa{sv}}"));
+	expect_entry(answer, "net0", "ageing_s", 300);
+	expect_entry(answer, "p1", "mtu", 1500);
 	sd_bus_message_unref(answer);
 	answer = call(request("Stats"));
 	assert_true(sd_bus_message_has_signature(answer, "a{sa{sv}}"));
@@ -392,21 +420,36 @@ static void peer_that_comes_and_goes_is_announced_and_a_second_one_is_refused(vo
 	assert_int_equal(counters.connects, 1);
 }
 
-static void worker_list_is_parsed_strictly(void **state) {
-	const char *const bad[] = {"",    "1,",    "a",  "3-2",   "1-",
-	                           "1,1", "0-2,2", "-1", "99999", "0-100"};
-	int cpus[WORKERS_MAX];
-	struct error e = {0};
+static int count_fds(void) {
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static sd_bus_message *set_uplink(const char *network, const char *ifname, int fd) {
+	sd_bus_message *m = request("SetUplink");
+
+	sd_bus_message_append(m, "ssh", network, ifname, fd);
+	return m;
+}
+
+static void refused_uplink_leaves_no_descriptor(void **state) {
+	struct switch_network_view network;
+	int n_fds;
 
 	(void)state;
-	assert_int_equal(workers_parse_cpus("auto", cpus, &e), 1);
-	assert_int_equal(cpus[0], -1);
-	assert_int_equal(workers_parse_cpus("2-3,6", cpus, &e), 3);
-	assert_int_equal(cpus[0], 2);
-	assert_int_equal(cpus[1], 3);
-	assert_int_equal(cpus[2], 6);
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		assert_int_equal(workers_parse_cpus(bad[i], cpus, &e), -EINVAL);
+	expect_success(set_network("net0", 1500, 300));
+	n_fds = count_fds();
+	expect_error(set_uplink("net1", "tap0", STDIN_FILENO), ENODEV, "net1");
+	expect_error(set_uplink("net0", "a/b", STDIN_FILENO), EINVAL, "a/b");
+	expect_error(set_uplink("net0", "tap0", STDIN_FILENO), EINVAL, "no TAP");
+	assert_int_equal(count_fds(), n_fds);
+	assert_true(switch_view_network(t.sw, 0, &network));
+	assert_string_equal(network.uplink, "");
 }
 
 #define CONTROL_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -421,7 +464,7 @@ int main(void) {
 		CONTROL_TEST(stale_socket_is_replaced_and_nothing_else_is),
 		CONTROL_TEST(list_and_stats_show_what_was_set),
 		CONTROL_TEST(peer_that_comes_and_goes_is_announced_and_a_second_one_is_refused),
-		cmocka_unit_test(worker_list_is_parsed_strictly),
+		CONTROL_TEST(refused_uplink_leaves_no_descriptor),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

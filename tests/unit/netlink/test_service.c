@@ -267,6 +267,20 @@ static void bad_requests_are_refused_with_a_sentence(void **state) {
 	        "interface 'lo' exists and is not vdpad's (its alias is ''); remove or rename it");
 }
 
+static void it_ends_while_vdpad_hangs(void **state) {
+	struct fixture *f = *state;
+
+	listen_again(f);
+	f->accepting = sd_event_source_disable_unref(f->accepting); // connects, and nobody answers
+	assert_true(sd_event_run(f->event, DEADLINE_USEC) >= 0);
+	alarm(DEADLINE_USEC / 1000000);
+	assert_int_equal(sd_event_exit(f->event, 0), 0);
+	assert_int_equal(sd_event_loop(f->event), 0);
+	service_free(f->service);
+	f->service = NULL;
+	alarm(0);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void) {
@@ -275,6 +289,7 @@ int main(void) {
 		WITH_FIXTURE(it_asks_again_when_it_is_refused),
 		WITH_FIXTURE(taps_are_opened_listed_and_deleted),
 		WITH_FIXTURE(bad_requests_are_refused_with_a_sentence),
+		WITH_FIXTURE(it_ends_while_vdpad_hangs),
 	};
 	int r = netns_enter();
 

@@ -101,10 +101,11 @@ static void it_is_attached_to_again_and_brought_into_the_asked_state(void **stat
 }
 
 static void a_tap_in_use_is_refused(void **state) {
-	_cleanup_close_ int fd = must_open("", 1500);
+	_cleanup_close_ int fd = -EBADF;
 	int second = -EBADF;
 
 	(void)state;
+	fd = must_open("", 1500);
 	assert_int_equal(open_tap("", 1500, &second), -EBUSY);
 	assert_string_equal(e.text, "TAP 'vdp-test' is still open in another process");
 }

@@ -280,6 +280,19 @@ static void a_refused_descriptor_is_closed(void **state) {
 
 #define LINK_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+// A peer that hangs does not keep the event loop from ending.
+static void end_of_the_loop_does_not_wait_for_the_peer(void **state) {
+	struct fixture *f = *state;
+	sd_bus *unanswered = NULL;
+
+	assert_int_equal(link_connect(f->path, f->event, &unanswered), 0); // nobody accepts it
+	alarm(WAIT_US / 1000000);
+	assert_int_equal(sd_event_exit(f->event, 0), 0);
+	assert_int_equal(sd_event_loop(f->event), 0);
+	sd_bus_close_unref(unanswered);
+	alarm(0);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		LINK_TEST(every_type_arrives),
@@ -293,6 +306,7 @@ int main(void) {
 		LINK_TEST(links_pass_descriptors),
 		LINK_TEST(connecting_where_nobody_listens_says_so),
 		LINK_TEST(a_refused_descriptor_is_closed),
+		LINK_TEST(end_of_the_loop_does_not_wait_for_the_peer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
