@@ -55,6 +55,18 @@ static int on_changes(sd_event_source *source, int fd, uint32_t revents, void *u
 	return 0;
 }
 
+// A mistake there must not take all ports of the node: without a usable list, one worker runs wherever the
+// kernel puts it.
+static int choose_cpus(const char *text, int cpus[static WORKERS_MAX]) {
+	struct error e;
+	int n_cpus = workers_parse_cpus(text, cpus, &e);
+
+	if (n_cpus >= 0 && workers_check_cpus(cpus, n_cpus, &e) == 0)
+		return n_cpus;
+	log_err("%s; one worker runs, on any CPU", e.text);
+	return workers_parse_cpus("auto", cpus, NULL);
+}
+
 // The first time: EAL, buffers, workers, the switch.
 static int start_switch(
 	struct link_client *client, const struct settings *settings, struct error *e
@@ -66,9 +78,7 @@ static int start_switch(
 	if (r < 0)
 		return error_set(e, EINVAL, "cpus: longer than %d characters", CPUS_SIZE - 1);
 	client->memory_mb = settings->memory_mb;
-	n_cpus = workers_parse_cpus(settings->cpus, cpus, e);
-	if (n_cpus < 0)
-		return n_cpus;
+	n_cpus = choose_cpus(settings->cpus, cpus);
 	r = eal_start(settings->memory_mb, client->verbose, &client->hugepages, e);
 	if (r < 0)
 		return r;
@@ -106,11 +116,12 @@ static int apply_settings(
 	if (settings->socket_group[0] != '\0') {
 		const struct group *group = getgrnam(settings->socket_group);
 
-		if (group == NULL)
-			return error_set(
-				e, EINVAL, "socket_group: no group '%s'", settings->socket_group
-			);
-		gid = group->gr_gid;
+		if (group != NULL)
+			gid = group->gr_gid;
+		else
+			log_err("socket_group: there is no group '%s'; sockets keep the switch's "
+			        "own",
+			        settings->socket_group);
 	}
 	if (settings->socket_mode > 0777)
 		return error_set(e, EINVAL, "socket_mode: %o is no mode", settings->socket_mode);

@@ -16,13 +16,14 @@
 #include "vdpad/util/log.h"
 
 static const char usage[] =
-	"usage: vdpad-switch [--run-dir DIR] [--log-level info|debug]\n"
+	"usage: vdpad-switch [--run-dir DIR] [--log-level LEVEL]\n"
 	"\n"
 	"The software switch of vdpad: vhost-user ports, MAC learning, VLANs, uplinks.\n"
 	"It connects to vdpad in DIR (" IPC_RUN_DIR ") and does what vdpad says.\n"
 	"\n"
 	"  --run-dir DIR      where vdpad's sockets are\n"
-	"  --log-level LEVEL  debug also shows what DPDK has to say\n"
+	"  --log-level LEVEL  err, warn, info (as without this option) or debug, with DPDK's own "
+        "words\n"
 	"  --help, --version\n";
 
 enum option_key {
@@ -89,11 +90,13 @@ int main(int argc, char *argv[]) {
 			break;
 		case OPTION_LOG_LEVEL:
 			verbose = strcmp(optarg, "debug") == 0;
-			if (!verbose && strcmp(optarg, "info") != 0) {
-				fprintf(stderr, "vdpad-switch: no log level '%s'\n", optarg);
-				return 2;
-			}
-			break;
+			if (log_set_level_name(optarg) == 0)
+				break;
+			fprintf(stderr,
+			        "vdpad-switch: log level '%s' is unknown: err, warn, info or "
+			        "debug\n",
+			        optarg);
+			return 2;
 		case OPTION_HELP:
 			fputs(usage, stdout);
 			return EXIT_SUCCESS;
@@ -109,7 +112,5 @@ int main(int argc, char *argv[]) {
 		fprintf(stderr, "vdpad-switch: unexpected argument '%s'\n", argv[optind]);
 		return 2;
 	}
-	if (verbose)
-		log_set_level(LOG_DEBUG);
 	return run(run_dir, verbose);
 }

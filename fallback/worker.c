@@ -107,6 +107,20 @@ int workers_parse_cpus(const char *cpus, int ret_cpus[static WORKERS_MAX], struc
 	return n;
 }
 
+int workers_check_cpus(const int *cpus, int n_cpus, struct error *e) {
+	cpu_set_t allowed;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+		return error_set(e, errno, "sched_getaffinity: %s", strerror(errno));
+	for (int i = 0; i < n_cpus; i++) {
+		if (cpus[i] >= 0 && !CPU_ISSET(cpus[i], &allowed))
+			return error_set(
+				e, EINVAL, "cpus: there is no CPU %d for the switch", cpus[i]
+			);
+	}
+	return 0;
+}
+
 // One turn: a burst from each port of this worker. Returns how many frames came.
 static uint32_t poll_ports(struct worker *worker, const struct forward_table *table) {
 	struct forward_context ctx = {
@@ -224,8 +238,6 @@ static int start_thread(struct worker *worker, int cpu, struct error *e) {
 	}
 	r = pthread_create(&worker->thread, &attr, run, worker);
 	pthread_attr_destroy(&attr);
-	if (r == EINVAL && cpu >= 0)
-		return error_set(e, EINVAL, "cpus: there is no CPU %d for the switch", cpu);
 	if (r != 0)
 		return error_set(e, r, "pthread_create: %s", strerror(r));
 	worker->started = true;

@@ -25,6 +25,9 @@ struct workers;
 // be (CPU -1: not pinned), or -EINVAL with @e.
 int workers_parse_cpus(const char *cpus, int ret_cpus[static WORKERS_MAX], struct error *e);
 
+// Whether this process may run on each of the CPUs: 0, or -EINVAL with a sentence.
+int workers_check_cpus(const int *cpus, int n_cpus, struct error *e);
+
 // Start one worker for each of @cpus with an empty table. EAL must run. @pool: of BUFFER_DATA_BYTES
 // each.
 int workers_new(

@@ -51,22 +51,6 @@ static int run(const char *run_dir, struct error *e) {
 	return r < 0 ? error_set(e, -r, "the event loop failed: %s", strerror(-r)) : 0;
 }
 
-static int set_log_level(const char *name) {
-	static const struct {
-		const char *name;
-		int priority;
-	} levels[] = {
-		{"err", LOG_ERR}, {"warn", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
-
-	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
-		if (strcmp(levels[i].name, name) == 0) {
-			log_set_level(levels[i].priority);
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
 static void help(void) {
 	puts("Usage: vdpad-netlink [OPTION...]\n"
 	     "Create and configure network interfaces on behalf of vdpad.\n"
@@ -95,7 +79,7 @@ int main(int argc, char **argv) {
 			run_dir = optarg;
 			break;
 		case 'l':
-			if (set_log_level(optarg) == 0)
+			if (log_set_level_name(optarg) == 0)
 				break;
 			log_err("log level '%s' is not err, warn, info or debug", optarg);
 			return EXIT_USAGE;

@@ -44,23 +44,6 @@ static const char help[] =
 	"  --log-level LEVEL      err, warn, info or debug; default info\n"
 	"  --help, --version\n";
 
-static int set_log_level(const char *name) {
-	static const struct {
-		const char *name;
-		int level;
-	} levels[] = {
-		{"err", LOG_ERR}, {"warn", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
-
-	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
-		if (strcmp(levels[i].name, name) == 0) {
-			log_set_level(levels[i].level);
-			return 0;
-		}
-	}
-	fprintf(stderr, "vdpad: log level '%s' is unknown: err, warn, info or debug\n", name);
-	return -EINVAL;
-}
-
 // Returns 0 to go on, or 1 + the exit status.
 static int parse_options(int argc, char **argv, struct daemon_options *ret_options) {
 	int option;
@@ -80,9 +63,12 @@ static int parse_options(int argc, char **argv, struct daemon_options *ret_optio
 			ret_options->state_dir = optarg;
 			break;
 		case OPTION_LOG_LEVEL:
-			if (set_log_level(optarg) < 0)
-				return 1 + EXIT_USAGE;
-			break;
+			if (log_set_level_name(optarg) == 0)
+				break;
+			fprintf(stderr,
+			        "vdpad: log level '%s' is unknown: err, warn, info or debug\n",
+			        optarg);
+			return 1 + EXIT_USAGE;
 		case OPTION_HELP:
 			fputs(help, stdout);
 			return 1 + EXIT_SUCCESS;

@@ -245,5 +245,16 @@ def unknown_config_key(setup: Setup) -> None:
     check_start_refused(output, (f"{config}:3", "prots"))
 
 
+@suite.case("a CPU and a group that do not exist take no port away, and are complained about")
+def wrong_switch_settings(setup: Setup) -> None:
+    with Node(setup.build, "[switch]\ncpus = 1000\nsocket_group = nosuch\n") as node:
+        add_bridge(node)
+        node.start()
+        node.ctl("port", "add", "p", "network", BRIDGE)
+        log = node.services["vdpad-switch"].tail()
+        for words in ("no CPU 1000", "no group 'nosuch'"):
+            expect(words in log, log)
+
+
 if __name__ == "__main__":
     suite.main(Setup)

@@ -22,6 +22,22 @@ void log_set_level(int priority) {
 	max_priority = priority;
 }
 
+int log_set_level_name(const char *name) {
+	static const struct {
+		const char *name;
+		int priority;
+	} levels[] = {
+		{"err", LOG_ERR}, {"warn", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+		if (strcmp(levels[i].name, name) == 0) {
+			log_set_level(levels[i].priority);
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 static void add_field(
 	struct iovec *fields, int *n_fields, char **ret_text, const char *name, const char *value
 ) {

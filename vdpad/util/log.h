@@ -22,6 +22,9 @@ struct log_subject {
 // Messages above @priority (LOG_ERR .. LOG_DEBUG) are dropped; LOG_INFO at start.
 void log_set_level(int priority);
 
+// "err", "warn", "info" or "debug". Returns 0 or -EINVAL.
+int log_set_level_name(const char *name);
+
 // Write one line. @subject may be NULL. Keeps errno.
 void log_about(int priority, const struct log_subject *subject, const char *fmt, ...)
 	_printf_(3, 4);
