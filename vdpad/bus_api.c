@@ -14,6 +14,7 @@
 #include "vdpad/bus_stats.h"
 #include "vdpad/daemon.h"
 #include "vdpad/provision.h"
+#include "vdpad/request.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"
 #include "vdpad/util/ipc.h"
@@ -25,82 +26,6 @@
 struct bus_api {
 	sd_bus *bus;
 };
-
-// Requests on ports: the answer comes when the worker's did
-
-static void on_done(void *userdata, const struct managed_port *port, const struct error *e) {
-	_cleanup_bus_error_ sd_bus_error bus_error = SD_BUS_ERROR_NULL;
-	_cleanup_message_ sd_bus_message *request = userdata;
-	_cleanup_message_ sd_bus_message *reply = NULL;
-	int r;
-
-	if (e != NULL) {
-		error_to_bus(e, &bus_error);
-		r = sd_bus_reply_method_error(request, &bus_error);
-	} else {
-		r = sd_bus_message_new_method_return(request, &reply);
-		if (r >= 0 && port != NULL)
-			r = bus_append_port(reply, &port->port);
-		if (r >= 0)
-			r = sd_bus_message_send(reply);
-	}
-	if (r < 0)
-		log_debug("a client went away before its answer: %s", strerror(-r));
-}
-
-static int read_name(sd_bus_message *m, struct port_spec *spec, struct error *e) {
-	const char *name;
-
-	if (sd_bus_message_read_basic(m, 's', &name) < 0)
-		return error_set(e, EINVAL, "a port's name was expected");
-	if (!port_name_is_valid(name))
-		return error_set(
-			e, EINVAL,
-			"port name '%.40s' is not valid: 1 to 32 of a-z 0-9 . _ -, the first a "
-			"letter "
-			"or digit",
-			name
-		);
-	return str_copy(spec->name, sizeof(spec->name), name);
-}
-
-static int add_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-	struct port_spec spec = {0};
-	int may_exist, r;
-	struct error e;
-
-	if (read_name(m, &spec, &e) < 0 || bus_read_spec(m, false, &spec, &e) < 0)
-		return error_to_bus(&e, ret_error);
-	r = sd_bus_message_read_basic(m, 'b', &may_exist);
-	if (r < 0)
-		return r;
-	provision_add(userdata, &spec, may_exist != 0, on_done, sd_bus_message_ref(m));
-	return 1;
-}
-
-static int set_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-	struct port_spec changes = {0};
-	struct error e;
-
-	if (read_name(m, &changes, &e) < 0 || bus_read_spec(m, false, &changes, &e) < 0)
-		return error_to_bus(&e, ret_error);
-	provision_set(userdata, &changes, on_done, sd_bus_message_ref(m));
-	return 1;
-}
-
-static int del_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-	struct port_spec spec = {0};
-	int may_not_exist, r;
-	struct error e;
-
-	if (read_name(m, &spec, &e) < 0)
-		return error_to_bus(&e, ret_error);
-	r = sd_bus_message_read_basic(m, 'b', &may_not_exist);
-	if (r < 0)
-		return r;
-	provision_delete(userdata, spec.name, may_not_exist != 0, on_done, sd_bus_message_ref(m));
-	return 1;
-}
 
 // Requests that are answered from what the daemon has
 
@@ -252,9 +177,9 @@ static int reload(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 
 static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_VTABLE_START(0),
-	SD_BUS_METHOD("AddPort", "sa{sv}b", "a{sv}", add_port, FOR_ALL),
-	SD_BUS_METHOD("SetPort", "sa{sv}", "a{sv}", set_port, FOR_ALL),
-	SD_BUS_METHOD("DelPort", "sb", "", del_port, FOR_ALL),
+	SD_BUS_METHOD("AddPort", "sa{sv}b", "a{sv}", request_add_port, FOR_ALL),
+	SD_BUS_METHOD("SetPort", "sa{sv}", "a{sv}", request_set_port, FOR_ALL),
+	SD_BUS_METHOD("DelPort", "sb", "", request_del_port, FOR_ALL),
 	SD_BUS_METHOD("ShowPorts", "s", "a{sa{sv}}", show_ports, FOR_ALL),
 	SD_BUS_METHOD("ShowNetworks", "s", "a{sa{sv}}", show_networks, FOR_ALL),
 	SD_BUS_METHOD("Explain", "a{sv}", "a{sv}", explain, FOR_ALL),

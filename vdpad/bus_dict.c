@@ -124,11 +124,14 @@ int bus_append_port(sd_bus_message *m, const struct port *port) {
 }
 
 int bus_append_network(sd_bus_message *m, const struct network *network, size_t n_ports) {
+	struct error e = {0};
+	int available = network_check(network, &e) == 0;
+
 	return sd_bus_message_append(
-		m, "a{sv}", 7, "name", "s", network->name, "bridge", "s", network->bridge, "uplink",
+		m, "a{sv}", 9, "name", "s", network->name, "bridge", "s", network->bridge, "uplink",
 		"s", network->tap, "mtu", "u", network->mtu_bytes, "ageing_s", "u",
 		network->ageing_s, "ports", "u", (uint32_t)n_ports, "configured", "b",
-		(int)network->configured
+		(int)network->configured, "available", "b", available, "reason", "s", e.text
 	);
 }
 

@@ -14,12 +14,13 @@
 
 #include "vdpad/bus_api.h"
 #include "vdpad/lock.h"
+#include "vdpad/request.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"
 #include "vdpad/util/ipc.h"
 #include "vdpad/util/log.h"
 
-#define CARE_INTERVAL_MS 2000 // how often to look whether restoring is needed
+#define CARE_INTERVAL_MS 2000 // how often to look at the bridges, and whether restoring is needed
 
 // The node
 
@@ -28,31 +29,60 @@ static void collect(struct daemon *d) {
 	d->facts_ms = clock_now_ms();
 }
 
+static void log_availability(const struct networks *old, const struct networks *now) {
+	for (size_t i = 0; i < now->n; i++) {
+		const struct network *network = &now->list[i];
+		const struct network *before = networks_find(old, network->name);
+		struct log_subject subject = {.network = network->name};
+		struct error e;
+
+		if (network_check(network, &e) < 0) {
+			if (before == NULL || !before->bridge_is_missing)
+				log_about(
+					LOG_WARNING, &subject, "%s; it takes no new ports", e.text
+				);
+		} else if (before != NULL && before->bridge_is_missing) {
+			log_about(LOG_INFO, &subject, "network '%s' is available", network->name);
+		}
+	}
+}
+
 // Networks of the configuration and the facts of now; on failure the old ones stay.
-static int resolve_networks(struct daemon *d, const struct config *config, struct error *e) {
+static int resolve_networks(
+	struct daemon *d, const struct config *config, bool *ret_changed, struct error *e
+) {
 	struct networks networks;
 	int r = networks_resolve(config, &d->facts, &networks, e);
 
 	if (r < 0)
 		return r;
+	log_availability(&d->networks, &networks);
+	*ret_changed = !networks_equal(&d->networks, &networks);
 	networks_done(&d->networks);
 	d->networks = networks;
 	return 0;
 }
 
-const struct facts *daemon_facts(struct daemon *d, uint64_t max_age_ms) {
-	const struct worker_info *fallback = hub_info(d->hub, WORKER_SWITCH);
+static void look_at_node(struct daemon *d) {
+	bool changed;
 	struct error e;
 
-	if (clock_now_ms() - d->facts_ms > max_age_ms || max_age_ms == 0) {
-		collect(d);
-		if (resolve_networks(d, d->config, &e) == 0) {
-			d->networks_stale = false;
-		} else if (!d->networks_stale) {
-			log_warn("%s; the networks stay as they were", e.text);
-			d->networks_stale = true;
-		}
+	collect(d);
+	if (resolve_networks(d, d->config, &changed, &e) == 0) {
+		d->networks_stale = false;
+		if (changed)
+			restore_start(d); // uplinks may have to move
+	} else if (!d->networks_stale) {
+		log_warn("%s; the networks stay as they were", e.text);
+		d->networks_stale = true;
 	}
+}
+
+const struct facts *daemon_facts(struct daemon *d, uint64_t max_age_ms) {
+	const struct worker_info *fallback = hub_info(d->hub, WORKER_SWITCH);
+
+	if (clock_now_ms() - d->facts_ms > max_age_ms || max_age_ms == 0)
+		look_at_node(d);
 	d->facts.fallback.connected = fallback->ready;
 	d->facts.fallback.max_queue_pairs = fallback->max_queue_pairs;
 	d->facts.fallback.max_mtu_bytes = fallback->max_mtu_bytes;
@@ -78,11 +108,13 @@ int daemon_network_of_port(
 ) {
 	const struct network *network = networks_find(&d->networks, spec->network);
 
-	if (network != NULL) {
-		*ret_network = *network;
-		return 0;
-	}
-	return store_find_network(d->store, spec->network, ret_network, NULL) < 0 ? -ENOENT : 0;
+	if ((network == NULL || network->bridge_is_missing) &&
+	    store_find_network(d->store, spec->network, ret_network, NULL) == 0)
+		return 0; // with the MTU that the bridge had
+	if (network == NULL)
+		return -ENOENT;
+	*ret_network = *network;
+	return 0;
 }
 
 struct backend *daemon_backend(struct daemon *d, enum backend_kind kind) {
@@ -91,6 +123,7 @@ struct backend *daemon_backend(struct daemon *d, enum backend_kind kind) {
 
 void daemon_port_changed(struct daemon *d, const struct managed_port *port) {
 	bus_api_port_changed(d->api, port);
+	requests_wake(d->requests);
 }
 
 static void warn_of_vanished_networks(const struct daemon *d) {
@@ -111,12 +144,13 @@ static void warn_of_vanished_networks(const struct daemon *d) {
 
 int daemon_reload(struct daemon *d, struct error *e) {
 	struct config *config;
+	bool changed;
 	int r;
 
 	r = config_load(d->options.config_path, d->options.cluster_path, &config, e);
 	if (r == 0) {
 		collect(d);
-		r = resolve_networks(d, config, e);
+		r = resolve_networks(d, config, &changed, e);
 		if (r < 0)
 			config_free(config);
 	}
@@ -167,6 +201,7 @@ static void on_ready(void *userdata, enum worker worker) {
 	log_info("%s %s, process %u, is ready", worker_name(worker), info->version, info->pid);
 	notify_status(d);
 	restore_start(d);
+	requests_wake(d->requests);
 }
 
 static void on_lost(void *userdata, enum worker worker) {
@@ -228,10 +263,9 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 	struct daemon *d = userdata;
 	int r;
 
-	if (restore_is_needed(d)) {
-		daemon_facts(d, CARE_INTERVAL_MS / 2); // a bridge may be there now
+	daemon_facts(d, CARE_INTERVAL_MS / 2); // bridges come and go
+	if (restore_is_needed(d))
 		restore_start(d);
-	}
 	r = sd_event_source_set_time(source, usec + CARE_INTERVAL_MS * UINT64_C(1000));
 	return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -366,6 +400,7 @@ static void find_machine_id(struct daemon *d) {
 }
 
 static int start(struct daemon *d, struct error *e) {
+	bool changed;
 	int r;
 
 	r = lock_take(d->options.run_dir, &d->lock_fd, e);
@@ -376,7 +411,7 @@ static int start(struct daemon *d, struct error *e) {
 		return r;
 	find_machine_id(d);
 	collect(d);
-	r = resolve_networks(d, d->config, e);
+	r = resolve_networks(d, d->config, &changed, e);
 	if (r < 0)
 		return r;
 	r = make_port_dir(d, e);
@@ -390,6 +425,9 @@ static int start(struct daemon *d, struct error *e) {
 		r = add_events(d);
 	if (r < 0)
 		return error_set(e, -r, "cannot make the event loop: %s", strerror(-r));
+	r = requests_new(d, &d->requests);
+	if (r < 0)
+		return error_set(e, -r, "cannot wait for workers: %s", strerror(-r));
 	r = bus_api_new(d, &d->api, e);
 	if (r < 0)
 		return r;
@@ -438,6 +476,7 @@ void daemon_free(struct daemon *d) {
 		return;
 	hub_free(d->hub); // ends what is under way, which needs all the rest
 	backend_switch_free(d->fallback);
+	requests_free(d->requests);
 	bus_api_free(d->api);
 	sd_event_source_unref(d->timer);
 	sd_event_unref(d->event);

@@ -21,6 +21,7 @@
 #include "vdpad/util/error.h"
 
 struct bus_api;
+struct requests;
 
 struct daemon_options {
 	const char *config_path;
@@ -44,6 +45,7 @@ struct daemon {
 	struct port_set ports;
 	uint64_t n_acts; // on ports, begun or ended so far
 	struct bus_api *api;
+	struct requests *requests;
 	struct backend_switch *fallback;
 	struct hub *hub;
 	struct restore restore;

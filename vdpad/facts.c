@@ -128,9 +128,10 @@ static int compare_bridges(const void *a, const void *b) {
 static void read_bridge(const char *root, const char *name, struct facts *facts) {
 	struct bridge_facts *bridge = &facts->bridges[facts->n_bridges];
 	_cleanup_fclose_ FILE *mtu = open_at("%s/sys/class/net/%s/mtu", root, name);
+	_cleanup_fclose_ FILE *ifindex = open_at("%s/sys/class/net/%s/ifindex", root, name);
 	_cleanup_fclose_ FILE *filtering =
 		open_at("%s/sys/class/net/%s/bridge/vlan_filtering", root, name);
-	uint64_t mtu_bytes;
+	uint64_t mtu_bytes, index;
 	char text[32];
 
 	read_line(mtu, text, sizeof(text));
@@ -138,6 +139,9 @@ static void read_bridge(const char *root, const char *name, struct facts *facts)
 	    parse_u64(text, 0, UINT32_MAX, &mtu_bytes) < 0)
 		return; // gone in this moment
 	bridge->mtu_bytes = (uint32_t)mtu_bytes;
+	read_line(ifindex, text, sizeof(text));
+	if (parse_u64(text, 1, UINT32_MAX, &index) == 0)
+		bridge->index = (uint32_t)index;
 	read_line(filtering, text, sizeof(text));
 	bridge->vlan_filtering = strcmp(text, "1") == 0;
 	facts->n_bridges++;

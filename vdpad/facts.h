@@ -19,6 +19,7 @@ struct bridge_facts {
 	char name[NETWORK_NAME_SIZE];
 	uint32_t mtu_bytes;
 	bool vlan_filtering;
+	uint32_t index; // of the interface; not part of a snapshot
 };
 
 struct facts {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// sd-bus forgets the calls of a connection that is closed from this side. So the hub keeps its own
-// list of the calls under way on each link and fails them itself when the link goes.
+// When a link goes, the daemon must see one order: the worker is not ready any more, then its calls
+// fail, then it is told of the loss. sd-bus does otherwise: it fails calls one by one before it says
+// that the connection is over, fails new ones at once meanwhile, and forgets all of them when the
+// connection is closed from this side. So the hub keeps its own list of the calls under way on each
+// link, and link_drop() alone ends them.
 
 #include "vdpad/hub.h"
 
@@ -17,6 +20,7 @@
 #include <sys/un.h>
 
 #include "vdpad/util/cleanup.h"
+#include "vdpad/util/clock.h"
 #include "vdpad/util/ipc.h"
 #include "vdpad/util/log.h"
 #include "vdpad/util/parse.h"
@@ -42,6 +46,8 @@ struct link {
 	sd_event_source *listener;
 	sd_bus *bus; // NULL when nobody is connected
 	struct worker_info info;
+	uint64_t absent_since_ms; // while it is not ready
+	uid_t uid;                // that the worker runs as in a packaged system; 0 for none
 	LIST_HEAD(, call) calls;
 };
 
@@ -77,6 +83,12 @@ bool hub_is_ready(const struct hub *hub, enum worker worker) {
 	return hub->links[worker].info.ready;
 }
 
+uint64_t hub_absent_ms(const struct hub *hub, enum worker worker) {
+	const struct link *link = &hub->links[worker];
+
+	return link->info.ready ? 0 : clock_now_ms() - link->absent_since_ms;
+}
+
 // End @call, which is freed before its function runs, so that the function may do anything.
 static void call_end(struct call *call, sd_bus_message *reply, const struct error *e) {
 	hub_reply_fn done = call->done;
@@ -86,6 +98,26 @@ static void call_end(struct call *call, sd_bus_message *reply, const struct erro
 	sd_bus_slot_unref(call->slot);
 	free(call);
 	done(userdata, reply, e);
+}
+
+// The connection is over: forget it, fail its calls, tell the daemon.
+static void link_drop(struct link *link) {
+	sd_bus *bus = TAKE_PTR(link->bus);
+	bool was_ready = link->info.ready;
+	struct error e;
+
+	if (was_ready)
+		link->absent_since_ms = clock_now_ms();
+	link->info = (struct worker_info){0};
+	if (bus != NULL) {
+		sd_bus_close(bus);
+		sd_bus_unref(bus);
+	}
+	error_set(&e, EHOSTDOWN, "%s went away", worker_name(link->worker));
+	while (!LIST_EMPTY(&link->calls))
+		call_end(LIST_FIRST(&link->calls), NULL, &e);
+	if (was_ready)
+		link->hub->handlers->lost(link->hub->userdata, link->worker);
 }
 
 static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -98,6 +130,10 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
 		call_end(call, m, NULL);
 		return 1;
 	}
+	if (sd_bus_is_open(call->link->bus) <= 0) {
+		link_drop(call->link); // which ends this call too
+		return 1;
+	}
 	if (sd_bus_error_has_name(bus_error, SD_BUS_ERROR_NO_REPLY) ||
 	    sd_bus_error_has_name(bus_error, SD_BUS_ERROR_TIMEOUT))
 		error_set(
@@ -108,24 +144,6 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
 		error_from_bus(&e, -sd_bus_error_get_errno(bus_error), bus_error);
 	call_end(call, NULL, &e);
 	return 1;
-}
-
-// The connection is over: forget it, fail its calls, tell the daemon.
-static void link_drop(struct link *link) {
-	sd_bus *bus = TAKE_PTR(link->bus);
-	bool was_ready = link->info.ready;
-	struct error e;
-
-	link->info = (struct worker_info){0};
-	if (bus != NULL) {
-		sd_bus_close(bus);
-		sd_bus_unref(bus);
-	}
-	error_set(&e, EHOSTDOWN, "%s went away", worker_name(link->worker));
-	while (!LIST_EMPTY(&link->calls))
-		call_end(LIST_FIRST(&link->calls), NULL, &e);
-	if (was_ready)
-		link->hub->handlers->lost(link->hub->userdata, link->worker);
 }
 
 static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -241,14 +259,10 @@ static const sd_bus_vtable hub_vtable[] = {
 static bool peer_is_allowed(const struct link *link, int fd) {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
-	const struct passwd *user;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return false;
-	if (peer.uid == 0 || peer.uid == geteuid())
-		return true;
-	user = getpwnam(worker_name(link->worker));
-	if (user != NULL && user->pw_uid == peer.uid)
+	if (peer.uid == 0 || peer.uid == geteuid() || peer.uid == link->uid)
 		return true;
 	log_warn(
 		"refused a connection of user %u, process %d, to %s", peer.uid, peer.pid, link->path
@@ -372,10 +386,16 @@ int hub_new(
 	hub->handlers = handlers;
 	hub->userdata = userdata;
 	for (int i = 0; i < N_WORKERS; i++) {
-		hub->links[i].hub = hub;
-		hub->links[i].worker = (enum worker)i;
-		hub->links[i].listen_fd = -EBADF;
-		LIST_INIT(&hub->links[i].calls);
+		// Looked up once: a user database in the network may take its time.
+		const struct passwd *user = getpwnam(workers[i].name);
+		struct link *link = &hub->links[i];
+
+		link->hub = hub;
+		link->worker = (enum worker)i;
+		link->listen_fd = -EBADF;
+		link->uid = user != NULL ? user->pw_uid : 0;
+		link->absent_since_ms = clock_now_ms();
+		LIST_INIT(&link->calls);
 	}
 	for (int i = 0; i < N_WORKERS; i++) {
 		r = link_listen(&hub->links[i], run_dir, e);
@@ -438,7 +458,8 @@ void hub_call(
 			link->bus, &call->slot, message, on_reply, call,
 			(uint64_t)LINK_CALL_TIMEOUT_MS * 1000
 		);
-	if (r < 0) {
+	// A link that is over, which the event loop will say next, ends this call with the others.
+	if (r < 0 && (call == NULL || append_result < 0 || sd_bus_is_open(link->bus) > 0)) {
 		free(call);
 		error_set(&e, -r, "cannot ask %s: %s", worker_name(worker), strerror(-r));
 		done(userdata, NULL, &e);

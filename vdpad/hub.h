@@ -60,6 +60,9 @@ const char *worker_name(enum worker worker); // "vdpad-switch", "vdpad-netlink"
 const struct worker_info *hub_info(const struct hub *hub, enum worker worker);
 bool hub_is_ready(const struct hub *hub, enum worker worker);
 
+// How long it is not there: since it was lost, or since the hub began. 0 when it is ready.
+uint64_t hub_absent_ms(const struct hub *hub, enum worker worker);
+
 // A call of @member on @worker's object, to be filled. NULL when the worker is not there (hub_call()
 // then says so) or memory is short.
 sd_bus_message *hub_message(struct hub *hub, enum worker worker, const char *member);

@@ -44,15 +44,12 @@ static int resolve_configured(
 		bridge = find_bridge(
 			facts, config->bridge[0] != '\0' ? config->bridge : config->name
 		);
-		if (bridge == NULL && config->bridge[0] != '\0')
-			return error_set(
-				e, EINVAL,
-				"network '%s': there is no Linux bridge '%s' on this node",
-				config->name, config->bridge
-			);
+		str_copy(network->bridge, sizeof(network->bridge), config->bridge);
+		network->bridge_is_missing = bridge == NULL && config->bridge[0] != '\0';
 	}
 	if (bridge != NULL) {
 		str_copy(network->bridge, sizeof(network->bridge), bridge->name);
+		network->bridge_index = bridge->index;
 		if (config->mtu_bytes > bridge->mtu_bytes)
 			return error_set(
 				e, EINVAL,
@@ -153,6 +150,7 @@ int networks_resolve(
 			continue;
 		network->mtu_bytes = mtu_of_bridge(bridge);
 		network->ageing_s = AGEING_DEFAULT_S;
+		network->bridge_index = bridge->index;
 		str_copy(network->name, sizeof(network->name), bridge->name);
 		str_copy(network->bridge, sizeof(network->bridge), bridge->name);
 		networks.n++;
@@ -173,6 +171,32 @@ int networks_resolve(
 void networks_done(struct networks *networks) {
 	free(networks->list);
 	*networks = (struct networks){0};
+}
+
+static bool network_equal(const struct network *a, const struct network *b) {
+	return strcmp(a->name, b->name) == 0 && strcmp(a->bridge, b->bridge) == 0 &&
+		strcmp(a->tap, b->tap) == 0 && a->mtu_bytes == b->mtu_bytes &&
+		a->ageing_s == b->ageing_s && a->bridge_index == b->bridge_index;
+}
+
+bool networks_equal(const struct networks *a, const struct networks *b) {
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++) {
+		if (!network_equal(&a->list[i], &b->list[i]))
+			return false;
+	}
+	return true;
+}
+
+int network_check(const struct network *network, struct error *e) {
+	if (!network->bridge_is_missing)
+		return 0;
+	return error_set(
+		e, ENODEV,
+		"network '%s' is not available: there is no Linux bridge '%s' on this node",
+		network->name, network->bridge
+	);
 }
 
 const struct network *networks_find(const struct networks *networks, const char *name) {

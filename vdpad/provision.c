@@ -24,6 +24,16 @@ struct act {
 	void *userdata;
 };
 
+// Why a worker failed. "No such file" or "exists" is then about something of its own, which must not
+// reach a caller as "no such port" or as a conflict.
+static struct error of_worker(const struct error *e) {
+	struct error failure = *e;
+
+	if (e->code == EINVAL || e->code == ENOENT || e->code == ENODEV || e->code == EEXIST)
+		failure.code = EIO;
+	return failure;
+}
+
 static void answer_error(provision_done_fn done, void *userdata, int code, const char *text) {
 	struct error e;
 
@@ -106,7 +116,7 @@ static void on_created(void *userdata, const struct error *e) {
 		.port = port->port.spec.name, .network = port->port.spec.network};
 
 	if (e != NULL) {
-		act->failure = *e;
+		act->failure = of_worker(e);
 		undo_create(act);
 		return;
 	}
@@ -282,8 +292,11 @@ static void on_changed(void *userdata, const struct error *e) {
 	struct act *act = userdata;
 	struct daemon *d = act->d;
 	bool unsure = e != NULL && e->code == EHOSTDOWN;
+	struct error failure;
 
-	finish_change(act, e);
+	if (e != NULL)
+		failure = of_worker(e);
+	finish_change(act, e != NULL ? &failure : NULL);
 	if (unsure)
 		restore_start(d); // it may have been done after all
 }
@@ -389,13 +402,15 @@ static void on_deleted(void *userdata, const struct error *e) {
 	struct error failure;
 
 	if (e != NULL && hub_is_ready(d->hub, WORKER_SWITCH)) {
-		failure = *e;
+		failure = of_worker(e);
 		goto fail;
 	}
-	// Without the switch there is no socket but perhaps its file. When the switch comes and still
-	// has the port, reconcile deletes it as one that nobody wants.
+	// Without the switch there is no socket but perhaps its file, in a directory where only the
+	// switch may write in a packaged system. What stays there is harmless: nobody can connect to
+	// it, and the switch replaces it. When the switch comes and still has the port, reconcile
+	// deletes it as one that nobody wants.
 	if (e != NULL)
-		unlink(port->port.path);
+		(void)unlink(port->port.path);
 	if (store_forget(d->store, subject.port, &failure) < 0)
 		goto fail;
 	log_about(LOG_INFO, &subject, "port '%s' was deleted", subject.port);

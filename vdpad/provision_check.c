@@ -35,7 +35,7 @@ static int check_network(
 			spec->network
 		);
 	*ret_network = *network;
-	return 0;
+	return network_check(network, e);
 }
 
 int provision_check(

@@ -8,6 +8,7 @@
 #include "vdpad/daemon.h"
 #include "vdpad/provision.h"
 #include "vdpad/reconcile.h"
+#include "vdpad/request.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/log.h"
 
@@ -267,6 +268,7 @@ static void run_end(struct daemon *d) {
 	restore->running = false;
 	if (restore->again)
 		restore_start(d);
+	requests_wake(d->requests);
 }
 
 static void on_switch_list(void *userdata, sd_bus_message *reply, const struct error *e) {

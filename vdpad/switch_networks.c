@@ -5,8 +5,9 @@
 //
 // and each arrow is a chain of calls: SetNetwork, OpenTap, SetUplink; DelNetwork, DelTap. One chain
 // runs on a network at a time (busy); who needs the network meanwhile waits for its end. The chain of
-// an uplink that is pushed on its own, after a restart of the switch, leaves the network ready; if
-// the switch is lost under it, the network is lost too, and is forgotten when the chain ends.
+// an uplink that is pushed on its own, after a restart of the switch, leaves the network ready. If
+// the switch is lost under a chain, the network is lost too, and the chain ends at its next step:
+// what it would do belongs to a switch that is gone.
 
 #include "vdpad/switch_networks.h"
 
@@ -36,6 +37,7 @@ LIST_HEAD(waiters, waiter);
 
 struct switch_network {
 	LIST_ENTRY(switch_network) entries;
+	const struct switch_networks *networks;
 	struct hub *hub;
 	struct network network;
 	enum network_state state;
@@ -77,6 +79,7 @@ static struct switch_network *find_or_add(
 	n = calloc(1, sizeof(*n));
 	if (n == NULL)
 		return NULL;
+	n->networks = networks;
 	n->hub = networks->hub;
 	n->network = *network;
 	n->state = NETWORK_LOST;
@@ -129,9 +132,10 @@ static void end_gone(struct switch_network *n) {
 	n->unused = false;
 	n->again = false;
 	n->renew = false;
+	n->state = NETWORK_LOST;
 	if (LIST_EMPTY(&n->waiting))
 		forget(n);
-	else
+	else if (n->networks->synced)
 		start_making(n);
 }
 
@@ -144,6 +148,7 @@ static void chain_succeeded(struct switch_network *n) {
 	}
 	n->state = NETWORK_READY;
 	n->lacks_uplink = false;
+	n->again = n->renew; // else it has what was to be pushed again
 	take_waiting(n, &waiting);
 	end_ready(n);
 	tell(&waiting, NULL);
@@ -197,6 +202,10 @@ static void on_tap_opened(void *userdata, sd_bus_message *reply, const struct er
 	struct error unread;
 	int tap_fd, r;
 
+	if (n->state == NETWORK_LOST) {
+		end_gone(n);
+		return;
+	}
 	if (e == NULL && (r = sd_bus_message_read_basic(reply, 'h', &tap_fd)) < 0) {
 		error_set(&unread, -r, "the answer of vdpad-netlink is not understood");
 		e = &unread;
@@ -438,12 +447,11 @@ void switch_networks_lost(struct switch_networks *networks) {
 	error_set(&e, EHOSTDOWN, "vdpad-switch went away");
 	for (n = LIST_FIRST(&networks->list); n != NULL; n = next) {
 		next = LIST_NEXT(n, entries);
-		if (n->busy && n->state == NETWORK_READY)
-			n->state = NETWORK_LOST;
-		if (n->busy)
-			continue;
 		take_waiting(n, &waiting);
-		forget(n);
+		if (n->busy)
+			n->state = NETWORK_LOST;
+		else
+			forget(n);
 		tell(&waiting, &e);
 	}
 }

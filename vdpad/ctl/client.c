@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vdpad/util/clock.h"
 #include "vdpad/util/ipc.h"
 
 #define EXIT_UNREACHABLE 6 // of error_exit_status()
@@ -64,17 +65,10 @@ static int explain_failure(int r, const sd_bus_error *error, struct error *e) {
 	return error_from_bus(e, r, error);
 }
 
-int client_send(
-	sd_bus *bus, sd_bus_message *call, uint64_t timeout_us, json_t **ret_json, struct error *e
-) {
-	_cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
-	_cleanup_message_ sd_bus_message *answer = NULL;
+static int read_answer(sd_bus_message *answer, json_t **ret_json, struct error *e) {
 	json_t *json = NULL;
 	int r;
 
-	r = sd_bus_call(bus, call, timeout_us, &error, &answer);
-	if (r < 0)
-		return explain_failure(r, &error, e);
 	if (ret_json == NULL)
 		return 0;
 	r = sd_bus_message_is_empty(answer);
@@ -89,6 +83,65 @@ int client_send(
 		);
 	*ret_json = json;
 	return 0;
+}
+
+int client_send(
+	sd_bus *bus, sd_bus_message *call, uint64_t timeout_us, json_t **ret_json, struct error *e
+) {
+	_cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+	_cleanup_message_ sd_bus_message *answer = NULL;
+	int r;
+
+	r = sd_bus_call(bus, call, timeout_us, &error, &answer);
+	return r < 0 ? explain_failure(r, &error, e) : read_answer(answer, ret_json, e);
+}
+
+static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	(void)m;
+	(void)ret_error;
+	*(bool *)userdata = true;
+	return 0;
+}
+
+// Until vdpad has its name, or patience ends.
+static void wait_for_vdpad(sd_bus *bus) {
+	uint64_t end_ms = clock_now_ms() + CLIENT_PATIENCE_US / 1000, now_ms;
+	_cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
+	bool came = false;
+
+	if (sd_bus_add_match(
+		    bus, &slot,
+		    "type='signal',sender='org.freedesktop.DBus',"
+		    "member='NameOwnerChanged',arg0='" IPC_BUS_NAME "'",
+		    on_owner_changed, &came
+	    ) < 0)
+		return;
+	if (sd_bus_get_name_creds(bus, IPC_BUS_NAME, 0, NULL) >= 0)
+		return; // it came before the match did
+	while (!came && (now_ms = clock_now_ms()) < end_ms) {
+		int r = sd_bus_process(bus, NULL);
+
+		if (r == 0)
+			r = sd_bus_wait(bus, (end_ms - now_ms) * 1000);
+		if (r < 0)
+			return;
+	}
+}
+
+int client_send_change(sd_bus *bus, sd_bus_message *call, json_t **ret_json, struct error *e) {
+	_cleanup_bus_error_ sd_bus_error error = SD_BUS_ERROR_NULL;
+	_cleanup_message_ sd_bus_message *answer = NULL;
+	int r;
+
+	r = sd_bus_call(bus, call, CLIENT_TIMEOUT_US, &error, &answer);
+	if (r >= 0)
+		return read_answer(answer, ret_json, e);
+	// Only then nobody can have begun to act upon it.
+	if (!sd_bus_error_has_name(&error, SD_BUS_ERROR_SERVICE_UNKNOWN) &&
+	    !sd_bus_error_has_name(&error, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+		return explain_failure(r, &error, e);
+	wait_for_vdpad(bus);
+	return client_send(bus, call, CLIENT_TIMEOUT_US, ret_json, e);
 }
 
 int client_ask(const char *method, const char *argument, json_t **ret_json, struct error *e) {

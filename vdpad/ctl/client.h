@@ -16,6 +16,8 @@
 
 #define CLIENT_TIMEOUT_US (30 * UINT64_C(1000000)) // a port on hardware may take some seconds
 
+#define CLIENT_PATIENCE_US (3 * UINT64_C(1000000))
+
 // Connect to the system bus. Returns 0 and a bus owned by the caller, or -CLIENT_UNREACHABLE.
 int client_open(sd_bus **ret_bus, struct error *e);
 
@@ -28,6 +30,10 @@ int client_new_call(sd_bus *bus, const char *method, sd_bus_message **ret_call, 
 int client_send(
 	sd_bus *bus, sd_bus_message *call, uint64_t timeout_us, json_t **ret_json, struct error *e
 );
+
+// The same for a request that changes something. A vdpad that is not on the bus is waited for a moment,
+// as it may just be started again, which costs ports nothing and should cost no script its request.
+int client_send_change(sd_bus *bus, sd_bus_message *call, json_t **ret_json, struct error *e);
 
 // Connect, call @method with one string, or none if @argument is NULL, and return its answer.
 int client_ask(const char *method, const char *argument, json_t **ret_json, struct error *e);

@@ -41,7 +41,7 @@ static void check_ports(struct report *report, sd_bus *bus) {
 	json_t *ports = NULL, *port;
 	size_t n_before = report->n;
 	struct error e;
-	const char *name;
+	const char *name, *path, *state, *reason;
 
 	if (ask(bus, "ShowPorts", "", &ports, &e) < 0) {
 		report_add(
@@ -50,17 +50,39 @@ static void check_ports(struct report *report, sd_bus *bus) {
 		return;
 	}
 	json_object_foreach (ports, name, port) {
-		const char *path = json_string_value(json_object_get(port, "path"));
-
-		if (path != NULL && path[0] != '\0')
-			doctor_check_socket(report, name, path);
+		if (json_unpack(
+			    port, "{s:s, s:s, s:s}", "path", &path, "state", &state, "reason",
+			    &reason
+		    ) == 0)
+			doctor_check_port(report, name, state, reason, path);
 	}
 	if (report->n == n_before)
 		report_add(
-			report, "sockets", VERDICT_OK, "", "ports: %zu, each with its socket",
-			json_object_size(ports)
+			report, "sockets", VERDICT_OK, "",
+			"ports: %zu, each served and with its socket", json_object_size(ports)
 		);
 	json_decref(ports);
+}
+
+static void check_networks(struct report *report, sd_bus *bus) {
+	json_t *networks = NULL, *network;
+	struct error e;
+	const char *name;
+
+	if (ask(bus, "ShowNetworks", "", &networks, &e) < 0)
+		return; // check_ports() says what is wrong
+	json_object_foreach (networks, name, network) {
+		_cleanup_free_ char *reason = print_text(json_object_get(network, "reason"));
+
+		if (json_is_false(json_object_get(network, "available")))
+			report_add(
+				report, "networks", VERDICT_WARN,
+				"It takes no new ports, and its ports have no uplink, until that "
+				"is mended: the bridge made, or vdpad.conf changed and reloaded.",
+				"%s", reason
+			);
+	}
+	json_decref(networks);
 }
 
 static void check_daemon(struct report *report) {
@@ -119,6 +141,7 @@ static void check_daemon(struct report *report) {
 		"status vdpad-netlink."
 	);
 	json_decref(status);
+	check_networks(report, bus);
 	check_ports(report, bus);
 }
 

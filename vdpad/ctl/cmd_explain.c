@@ -114,7 +114,7 @@ static int decide_from_facts(
 	network = networks_find(&networks, spec->network);
 	if (network == NULL) {
 		r = error_set(e, ENODEV, "the snapshot has no network '%s'", spec->network);
-	} else {
+	} else if ((r = network_check(network, e)) == 0) {
 		port_spec_fill(spec, &config->defaults);
 		if (spec->mtu_bytes == 0)
 			spec->mtu_bytes = network->mtu_bytes;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// monitor: the signal PortChanged, one line each, until SIGINT or SIGTERM. Survives restarts of vdpad.
+// monitor: changes of ports, one line each, until SIGINT or SIGTERM. Survives restarts of vdpad.
 
 #include <errno.h>
 #include <signal.h>
@@ -14,7 +14,8 @@
 #include "vdpad/ctl/print.h"
 #include "vdpad/util/ipc.h"
 
-static void print_change(const struct request *request, const char *name, const json_t *port) {
+// @port is NULL when it is gone.
+static void print_change(const struct request *request, const char *name, json_t *port) {
 	_cleanup_free_ char *state = NULL, *backend = NULL, *reason = NULL;
 	time_t now = time(NULL);
 	char when[32];
@@ -23,16 +24,27 @@ static void print_change(const struct request *request, const char *name, const 
 	if (print_wants_json(request)) {
 		struct request one_line = {.options = OPTION_JSON};
 		json_t *change =
-			json_pack("{s:s, s:s, s:O}", "time", when, "name", name, "port", port);
+			json_pack("{s:s, s:s, s:O?}", "time", when, "name", name, "port", port);
 
 		print_json(&one_line, change);
 		json_decref(change);
+		return;
+	}
+	if (port == NULL) {
+		printf("%s %s gone\n", when, name);
 		return;
 	}
 	state = print_text(json_object_get(port, "state"));
 	backend = print_text(json_object_get(port, "backend"));
 	reason = print_text(json_object_get(port, "reason"));
 	printf("%s %s %s %s %s\n", when, name, state, backend, reason);
+}
+
+// The end of a handler. Nobody may read any more.
+static int flush(sd_bus_message *m) {
+	return fflush(stdout) == 0
+		? 0
+		: sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), -errno);
 }
 
 static int on_port_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -49,9 +61,19 @@ static int on_port_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 		return 0; // not of our version; the next one may be
 	print_change(request, name, port);
 	json_decref(port);
-	if (fflush(stdout) != 0) // nobody reads any more
-		return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), -errno);
-	return 0;
+	return flush(m);
+}
+
+static int on_removed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	_cleanup_free_ char *name = NULL;
+	const char *path;
+
+	(void)ret_error;
+	if (sd_bus_message_read_basic(m, 'o', &path) < 0 ||
+	    sd_bus_path_decode(path, IPC_PORT_PATH_PREFIX, &name) <= 0)
+		return 0;
+	print_change(userdata, name, NULL);
+	return flush(m);
 }
 
 // Signals end the loop with success.
@@ -93,6 +115,11 @@ int cmd_monitor(const struct request *request, struct error *e) {
 		bus, NULL, IPC_BUS_NAME, IPC_PATH, IPC_MANAGER_IFACE, "PortChanged",
 		on_port_changed, (void *)request
 	);
+	if (r >= 0)
+		r = sd_bus_match_signal(
+			bus, NULL, IPC_BUS_NAME, IPC_PATH, "org.freedesktop.DBus.ObjectManager",
+			"InterfacesRemoved", on_removed, (void *)request
+		);
 	if (r < 0)
 		return error_set(e, -r, "signals cannot be watched: %s", strerror(-r));
 	r = check_daemon(bus, e);

@@ -6,8 +6,14 @@
 
 int cmd_network_show(const struct request *request, struct error *e) {
 	static const struct column columns[] = {
-		{"name", "NAME"}, {"bridge", "BRIDGE"}, {"uplink", "UPLINK"},
-		{"mtu", "MTU"},   {"ports", "PORTS"},   {"configured", "CONFIGURED"},
+		{"name", "NAME"},
+		{"bridge", "BRIDGE"},
+		{"uplink", "UPLINK"},
+		{"mtu", "MTU"},
+		{"ports", "PORTS"},
+		{"configured", "CONFIGURED"},
+		{"available", "AVAILABLE"},
+		{"reason", "REASON"},
 		{NULL, NULL},
 	};
 	json_t *networks = NULL;

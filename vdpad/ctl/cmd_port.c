@@ -60,7 +60,7 @@ static int change_port(
 		r = sd_bus_message_append(call, "b", (int)flag);
 	if (r < 0)
 		return error_set(e, -r, "the request cannot be written: %s", strerror(-r));
-	r = client_send(bus, call, CLIENT_TIMEOUT_US, &port, e);
+	r = client_send_change(bus, call, &port, e);
 	if (r < 0)
 		return r;
 	print_port(request, port);
@@ -100,7 +100,7 @@ int cmd_port_del(const struct request *request, struct error *e) {
 	r = sd_bus_message_append(call, "sb", request->operand, (int)may_not_exist);
 	if (r < 0)
 		return error_set(e, -r, "the request cannot be written: %s", strerror(-r));
-	return client_send(bus, call, CLIENT_TIMEOUT_US, NULL, e);
+	return client_send_change(bus, call, NULL, e);
 }
 
 // An untagged port has no VLAN to show.

@@ -42,7 +42,11 @@ void doctor_check_facts(struct report *report, const struct facts *facts);
 void doctor_check_memlock(struct report *report, uint64_t limit_bytes);
 void doctor_check_qemu_line(struct report *report, const char *line); // of `--version`
 
-// A port's socket at @path.
+// A port as vdpad has it, and its socket at @path. Adds nothing when all is well.
+void doctor_check_port(
+	struct report *report, const char *port, const char *state, const char *reason,
+	const char *path
+);
 void doctor_check_socket(struct report *report, const char *port, const char *path);
 
 // The rest of the node: limits, devices, QEMU, this user's groups.

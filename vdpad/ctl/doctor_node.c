@@ -158,7 +158,8 @@ static void check_qemu(struct report *report) {
 		);
 }
 
-// That the device is there says little: inside a container or a guest it may not make machines.
+// That the device is there says little: inside a container or a guest it may not make machines. That
+// it makes one does not prove that a guest runs, which only running one would.
 static void check_kvm(struct report *report) {
 	static const char advice[] =
 		"Guests run, many times slower. Switch virtualisation on in the "
@@ -174,11 +175,14 @@ static void check_kvm(struct report *report) {
 	vm_fd = ioctl(fd, KVM_CREATE_VM, 0);
 	if (vm_fd < 0)
 		report_add(
-			report, "kvm", VERDICT_WARN, advice, "/dev/kvm makes no machine: %s",
-			strerror(errno)
+			report, "kvm", VERDICT_WARN, advice,
+			"/dev/kvm makes no virtual machine: %s", strerror(errno)
 		);
 	else
-		report_add(report, "kvm", VERDICT_OK, "", "/dev/kvm makes machines");
+		report_add(
+			report, "kvm", VERDICT_OK, "",
+			"/dev/kvm makes an empty virtual machine; none was run"
+		);
 }
 
 static void check_tun(struct report *report) {
@@ -253,6 +257,22 @@ void doctor_check_socket(struct report *report, const char *port, const char *pa
 			"section "
 			"[switch] of vdpad.conf(5).",
 			"port '%s': %s has mode %03o", port, path, (unsigned int)st.st_mode & 0777
+		);
+}
+
+// A switch that was killed leaves the files of its sockets, so they alone say nothing.
+void doctor_check_port(
+	struct report *report, const char *port, const char *state, const char *reason,
+	const char *path
+) {
+	if (strcmp(state, "ready") == 0 || strcmp(state, "connected") == 0)
+		doctor_check_socket(report, port, path);
+	else
+		report_add(
+			report, "sockets", VERDICT_FAIL,
+			"The port passes no packets. vdpad goes on trying; the reason says what is "
+			"in the way.",
+			"port '%s' is %s: %.150s", port, state, reason
 		);
 }
 

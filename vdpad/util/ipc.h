@@ -27,7 +27,8 @@
 //    What the dictionaries hold; a reader of these ignores keys that it does not know:
 //    a port      name network mac policy profile link lifetime s, mtu queue_pairs vlan u (port_spec_keys);
 //                backend state reason choice path s, features generation t
-//    a network   name bridge uplink s, mtu ageing_s ports u, configured b
+//    a network   name bridge uplink s, mtu ageing_s ports u, configured b, available b, reason s ("" if
+//                it is available)
 //    Explain     the port_spec_keys as of a port, chosen s (a backend, "" if nothing can serve it),
 //                candidates aa{sv}: backend resource reason s, accepted b
 //    Stats       of one port or uplink: as the switch's Stats() below

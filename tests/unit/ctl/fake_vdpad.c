@@ -3,77 +3,16 @@
 #include "tests/unit/ctl/fake_vdpad.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
+#include "tests/unit/private_bus.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/error.h"
 #include "vdpad/util/ipc.h"
 
-static char directory[] = "/tmp/test-ctl.XXXXXX";
-static pid_t bus_pid, vdpad_pid;
-
-// The child dies with its parent; the parent waits until the child has written to fd 3 or ended.
-static pid_t start_child(void (*child)(int ready_fd)) {
-	int fds[2];
-	char byte;
-	pid_t pid;
-
-	if (pipe(fds) < 0)
-		abort();
-	pid = fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(fds[0]);
-		child(fds[1]);
-		_exit(1);
-	}
-	close(fds[1]);
-	if (pid < 0 || read(fds[0], &byte, 1) != 1) {
-		fprintf(stderr, "a child did not start\n");
-		exit(1);
-	}
-	close(fds[0]);
-	return pid;
-}
-
-static void stop_child(pid_t pid) {
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
-
-static void run_bus(int ready_fd) {
-	char address[64], print[32];
-
-	snprintf(address, sizeof(address), "--address=unix:path=%s/bus", directory);
-	snprintf(print, sizeof(print), "--print-address=%d", ready_fd);
-	execlp("dbus-daemon", "dbus-daemon", "--session", "--nofork", "--nosyslog", address, print,
-	       NULL);
-}
-
-void fake_bus_start(void) {
-	char address[64];
-
-	if (mkdtemp(directory) == NULL)
-		abort();
-	snprintf(address, sizeof(address), "unix:path=%s/bus", directory);
-	setenv("DBUS_SYSTEM_BUS_ADDRESS", address, 1);
-	bus_pid = start_child(run_bus);
-}
-
-void fake_bus_stop(void) {
-	char path[64];
-
-	stop_child(bus_pid);
-	snprintf(path, sizeof(path), "%s/bus", directory);
-	unlink(path);
-	rmdir(directory);
-}
+static pid_t vdpad_pid;
 
 static int add_port(sd_bus_message *reply, const char *name, const char *reason) {
 	int r = sd_bus_message_open_container(reply, 'a', "{sv}");
@@ -194,9 +133,9 @@ static void run_vdpad(int ready_fd) {
 }
 
 void fake_vdpad_start(void) {
-	vdpad_pid = start_child(run_vdpad);
+	vdpad_pid = child_start(run_vdpad);
 }
 
 void fake_vdpad_stop(void) {
-	stop_child(vdpad_pid);
+	child_stop(vdpad_pid);
 }

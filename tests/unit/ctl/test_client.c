@@ -9,6 +9,7 @@
 
 #include "tests/unit/ctl/capture.h"
 #include "tests/unit/ctl/fake_vdpad.h"
+#include "tests/unit/private_bus.h"
 #include "vdpad/ctl/client.h"
 #include "vdpad/ctl/command.h"
 #include "vdpad/ctl/help.h"
@@ -246,8 +247,8 @@ int main(void) {
 	};
 	int failed;
 
-	fake_bus_start();
+	private_bus_start();
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	fake_bus_stop();
+	private_bus_stop();
 	return failed;
 }

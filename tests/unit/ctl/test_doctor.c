@@ -88,6 +88,19 @@ static void a_socket_for_everyone_fails(void **state) {
 	assert_int_equal(report.findings[1].verdict, VERDICT_FAIL);
 }
 
+static void a_port_that_is_not_served_fails_whatever_its_socket(void **state) {
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_port(&report, "vm1", "degraded", "vdpad-switch is not running", "/dev/null");
+	assert_int_equal(report.findings[0].verdict, VERDICT_FAIL);
+	assert_string_equal(
+		report.findings[0].found, "port 'vm1' is degraded: vdpad-switch is not running"
+	);
+	doctor_check_port(&report, "vm1", "ready", "", "/nonexistent/socket");
+	assert_int_equal(report.n, 2);
+}
+
 static void more_findings_than_fit_are_dropped(void **state) {
 	struct report report = {0};
 
@@ -115,6 +128,7 @@ int main(void) {
 		cmocka_unit_test(what_is_missing_is_a_warning_with_advice),
 		cmocka_unit_test(an_unloaded_module_is_not_a_missing_one),
 		cmocka_unit_test(a_socket_for_everyone_fails),
+		cmocka_unit_test(a_port_that_is_not_served_fails_whatever_its_socket),
 		cmocka_unit_test(more_findings_than_fit_are_dropped),
 		cmocka_unit_test(the_real_node_can_be_examined),
 	};

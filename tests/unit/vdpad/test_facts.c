@@ -104,6 +104,7 @@ static void hugepages_are_counted(void **state) {
 static void bridges_are_listed_by_name_and_nothing_else_is(void **state) {
 	put(state, "/sys/class/net/vmbr1/bridge/vlan_filtering", "1\n");
 	put(state, "/sys/class/net/vmbr1/mtu", "9000\n");
+	put(state, "/sys/class/net/vmbr1/ifindex", "7\n");
 	put(state, "/sys/class/net/vmbr0/bridge/vlan_filtering", "0\n");
 	put(state, "/sys/class/net/vmbr0/mtu", "1500\n");
 	put(state, "/sys/class/net/eth0/mtu", "1500\n");
@@ -115,6 +116,7 @@ static void bridges_are_listed_by_name_and_nothing_else_is(void **state) {
 	assert_string_equal(facts.bridges[1].name, "vmbr1");
 	assert_int_equal(facts.bridges[1].mtu_bytes, 9000);
 	assert_true(facts.bridges[1].vlan_filtering);
+	assert_int_equal(facts.bridges[1].index, 7);
 }
 
 static struct facts filled(void) {

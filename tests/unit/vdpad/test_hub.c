@@ -183,6 +183,22 @@ static void lost_worker_fails_its_calls_once(void **state) {
 	assert_int_equal(n_answers, 3);
 }
 
+// Before the event loop has seen that it is dead.
+static void calls_to_a_worker_that_just_died_end_with_its_loss(void **state) {
+	sd_bus *link = ready_worker();
+
+	(void)state;
+	sd_bus_close_unref(link);
+	ask();
+	ask();
+	assert_int_equal(n_answers, 0);
+	wait_until(n_lost == 1);
+	assert_int_equal(n_answers, 2);
+	assert_int_equal(last_error.code, EHOSTDOWN);
+	assert_string_equal(last_error.text, "vdpad-switch went away");
+	assert_in_range(hub_absent_ms(hub, WORKER_SWITCH), 0, PATIENCE_MS);
+}
+
 static void second_live_worker_is_refused(void **state) {
 	sd_bus *first = ready_worker();
 	sd_bus *second = connect_worker(IPC_SWITCH_LINK);
@@ -256,6 +272,9 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(worker_registers_and_is_ready, start, stop),
 		cmocka_unit_test_setup_teardown(call_without_worker_fails_at_once, start, stop),
 		cmocka_unit_test_setup_teardown(lost_worker_fails_its_calls_once, start, stop),
+		cmocka_unit_test_setup_teardown(
+			calls_to_a_worker_that_just_died_end_with_its_loss, start, stop
+		),
 		cmocka_unit_test_setup_teardown(second_live_worker_is_refused, start, stop),
 		cmocka_unit_test_setup_teardown(worker_after_a_dead_one_replaces_it, start, stop),
 		cmocka_unit_test_setup_teardown(workers_error_keeps_its_text, start, stop),

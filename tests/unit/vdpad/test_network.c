@@ -121,14 +121,45 @@ static void a_network_without_uplink_has_no_tap(void **state) {
 	assert_string_equal(f->networks.list[0].bridge, "");
 }
 
-static void a_missing_bridge_is_refused_by_name(void **state) {
+static void a_missing_bridge_makes_its_network_unavailable_until_it_comes(void **state) {
 	struct fixture *f = *state;
+	struct networks before;
 
-	configure(f, "[network fast0]\nbridge = vmbr9\n");
-	assert_int_equal(resolve(f), -EINVAL);
+	configure(f, "[network fast0]\nbridge = vmbr9\n[network lab]\n");
+	assert_int_equal(resolve(f), 0);
+	assert_string_equal(f->networks.list[0].bridge, "vmbr9");
+	assert_int_equal(network_check(&f->networks.list[0], &f->e), -ENODEV);
 	assert_string_equal(
-		f->e.text, "network 'fast0': there is no Linux bridge 'vmbr9' on this node"
+		f->e.text,
+		"network 'fast0' is not available: there is no Linux bridge 'vmbr9' on this node"
 	);
+	assert_int_equal(network_check(&f->networks.list[1], &f->e), 0);
+
+	before = f->networks;
+	f->networks = (struct networks){0};
+	add_bridge(f, "vmbr9", 9000);
+	assert_int_equal(resolve(f), 0);
+	assert_int_equal(network_check(&f->networks.list[0], &f->e), 0);
+	assert_int_equal(f->networks.list[0].mtu_bytes, 9000);
+	assert_false(networks_equal(&before, &f->networks));
+	networks_done(&before);
+}
+
+static void a_bridge_that_was_made_again_is_another_one(void **state) {
+	struct fixture *f = *state;
+	struct networks before;
+
+	add_bridge(f, "vmbr0", 1500);
+	f->facts.bridges[0].index = 7;
+	assert_int_equal(resolve(f), 0);
+	before = f->networks;
+	f->networks = (struct networks){0};
+	assert_int_equal(resolve(f), 0);
+	assert_true(networks_equal(&before, &f->networks));
+	f->facts.bridges[0].index = 8;
+	assert_int_equal(resolve(f), 0);
+	assert_false(networks_equal(&before, &f->networks));
+	networks_done(&before);
 }
 
 static void an_mtu_over_the_bridges_is_refused(void **state) {
@@ -169,7 +200,8 @@ int main(void) {
 		WITH_FIXTURE(a_configured_network_takes_its_bridge_from_the_automatic_ones),
 		WITH_FIXTURE(bridges_can_be_left_alone),
 		WITH_FIXTURE(a_network_without_uplink_has_no_tap),
-		WITH_FIXTURE(a_missing_bridge_is_refused_by_name),
+		WITH_FIXTURE(a_missing_bridge_makes_its_network_unavailable_until_it_comes),
+		WITH_FIXTURE(a_bridge_that_was_made_again_is_another_one),
 		WITH_FIXTURE(an_mtu_over_the_bridges_is_refused),
 		WITH_FIXTURE(long_names_get_taps_of_their_own_that_do_not_change),
 	};

@@ -222,6 +222,25 @@ static void switch_lost_fails_who_waits(void **state) {
 	assert_int_equal(ready_code, EHOSTDOWN);
 }
 
+static void tap_opened_for_a_switch_that_is_gone_is_not_given_to_the_next_one(void **state) {
+	switch_networks_need(*state, &uplinked, on_ready, NULL);
+	answer(0);
+	switch_networks_lost(*state);
+	assert_int_equal(n_ready, 1);
+	assert_int_equal(ready_code, EHOSTDOWN);
+	switch_networks_need(*state, &uplinked, on_ready, NULL);
+	answer(0); // OpenTap
+	assert_string_equal(members, "SetNetwork OpenTap ");
+	assert_int_equal(n_calls, 0); // it is not known yet what the next one has
+	switch_networks_synced(*state);
+	assert_string_equal(members, "SetNetwork OpenTap SetNetwork ");
+	answer(EIO);
+	answer(ENOENT);
+	answer(0);
+	assert_int_equal(n_ready, 2);
+	assert_int_equal(ready_code, EIO);
+}
+
 int main(void) {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, start, stop)
 	const struct CMUnitTest tests[] = {
@@ -236,6 +255,7 @@ int main(void) {
 		TEST(last_port_leaving_during_a_chain_releases_after_it),
 		TEST(switch_lost_during_a_chain_forgets_the_network),
 		TEST(switch_lost_fails_who_waits),
+		TEST(tap_opened_for_a_switch_that_is_gone_is_not_given_to_the_next_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A message bus for one test program, as a child process.
+
+#pragma once
+
+#include <sys/types.h>
+
+// Start the bus and make it the system bus of this process. Exits where there is no dbus-daemon.
+void private_bus_start(void);
+void private_bus_stop(void);
+
+// A child that dies with its parent. Returns when it has written a byte to @ready_fd; exits if it
+// ended before.
+pid_t child_start(void (*child)(int ready_fd));
+void child_stop(pid_t pid);

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+#include "tests/unit/vdpad/fake_node.h"
+
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vdpad/util/cleanup.h"
+#include "vdpad/util/clock.h"
+#include "vdpad/util/ipc.h"
+
+static const char *read_name(sd_bus_message *m) {
+	const char *name;
+
+	assert_true(sd_bus_message_read_basic(m, 's', &name) > 0);
+	return name;
+}
+
+static size_t find(char list[][NETWORK_NAME_SIZE], size_t n, const char *name) {
+	size_t i = 0;
+
+	while (i < n && strcmp(list[i], name) != 0)
+		i++;
+	return i;
+}
+
+static size_t find_port(const struct node *node, const char *name) {
+	size_t i = 0;
+
+	while (i < node->n_ports && strcmp(node->ports[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+static void remove_port(struct node *node, size_t i) {
+	sd_bus_message_unref(node->ports[i].spec);
+	node->ports[i] = node->ports[--node->n_ports];
+}
+
+static int answer_call(const struct node *node, sd_bus_message *m) {
+	return node->mute ? 1 : sd_bus_reply_method_return(m, "");
+}
+
+// The switch
+
+static int set_network(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	struct node *node = userdata;
+	const char *name = read_name(m);
+	size_t i = find(node->networks, node->n_networks, name);
+
+	(void)ret_error;
+	if (i == node->n_networks) {
+		strcpy(node->networks[i], name);
+		node->uplinks[i][0] = '\0';
+		node->n_networks++;
+	}
+	return answer_call(node, m);
+}
+
+static int set_uplink(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	struct node *node = userdata;
+	size_t i = find(node->networks, node->n_networks, read_name(m));
+
+	if (i == node->n_networks)
+		return sd_bus_error_set_errno(ret_error, ENOENT);
+	strcpy(node->uplinks[i], read_name(m));
+	return answer_call(node, m);
+}
+
+static int del_network(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	struct node *node = userdata;
+	size_t i = find(node->networks, node->n_networks, read_name(m));
+
+	(void)ret_error;
+	if (i < node->n_networks) {
+		node->n_networks--;
+		memmove(node->networks[i], node->networks[node->n_networks], NETWORK_NAME_SIZE);
+		memmove(node->uplinks[i], node->uplinks[node->n_networks], NETWORK_NAME_SIZE);
+	}
+	return answer_call(node, m);
+}
+
+static int set_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	struct node *node = userdata;
+	const char *name = read_name(m);
+	size_t i = find_port(node, name);
+
+	node->n_set_port++;
+	if (node->refuse != 0)
+		return sd_bus_error_set_errno(ret_error, node->refuse);
+	if (i < node->n_ports)
+		sd_bus_message_unref(node->ports[i].spec);
+	else
+		node->n_ports++;
+	strcpy(node->ports[i].name, name);
+	node->ports[i].spec = sd_bus_message_ref(m);
+	return answer_call(node, m);
+}
+
+static int del_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	struct node *node = userdata;
+	size_t i = find_port(node, read_name(m));
+
+	(void)ret_error;
+	if (i < node->n_ports)
+		remove_port(node, i);
+	return answer_call(node, m);
+}
+
+static void append_port(sd_bus_message *reply, const struct fake_port *port) {
+	sd_bus_message_rewind(port->spec, true);
+	sd_bus_message_skip(port->spec, "s");
+	sd_bus_message_enter_container(port->spec, 'a', "{sv}");
+	sd_bus_message_open_container(reply, 'e', "sa{sv}");
+	sd_bus_message_append(reply, "s", port->name);
+	sd_bus_message_open_container(reply, 'a', "{sv}");
+	sd_bus_message_copy(reply, port->spec, true);
+	ipc_dict_add_b(reply, "connected", false);
+	sd_bus_message_close_container(reply);
+	assert_true(sd_bus_message_close_container(reply) >= 0);
+}
+
+static int list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	_cleanup_message_ sd_bus_message *reply = NULL;
+	struct node *node = userdata;
+
+	(void)ret_error;
+	assert_true(sd_bus_message_new_method_return(m, &reply) >= 0);
+	sd_bus_message_open_container(reply, 'a', "{sa{sv}}");
+	for (size_t i = 0; i < node->n_networks; i++)
+		sd_bus_message_append(
+			reply, "{sa{sv}}", node->networks[i], 3, "mtu", "u", 1500, "ageing_s", "u",
+			300, "uplink", "s", node->uplinks[i]
+		);
+	sd_bus_message_close_container(reply);
+	sd_bus_message_open_container(reply, 'a', "{sa{sv}}");
+	for (size_t i = 0; i < node->n_ports; i++)
+		append_port(reply, &node->ports[i]);
+	assert_true(sd_bus_message_close_container(reply) >= 0);
+	return sd_bus_message_send(reply);
+}
+
+static const sd_bus_vtable switch_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD("SetNetwork", "sa{sv}", "", set_network, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("SetUplink", "ssh", "", set_uplink, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("DelNetwork", "s", "", del_network, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("SetPort", "sa{sv}", "", set_port, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("DelPort", "s", "", del_port, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("List", "", "a{sa{sv}}a{sa{sv}}", list, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END,
+};
+
+// vdpad-netlink
+
+struct tap_options {
+	const char *network, *bridge;
+	uint32_t mtu_bytes;
+};
+
+static int open_tap(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	static const struct ipc_field fields[] = {
+		{"network", 's', offsetof(struct tap_options, network), true},
+		{"bridge", 's', offsetof(struct tap_options, bridge), true},
+		{"mtu", 'u', offsetof(struct tap_options, mtu_bytes), true},
+	};
+	_cleanup_close_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct node *node = userdata;
+	const char *name = read_name(m);
+	struct tap_options options;
+	struct error e;
+
+	assert_int_equal(ipc_dict_read(m, fields, ARRAY_LEN(fields), &options, &e), 0);
+	if (options.bridge[0] != '\0') {
+		error_set(&e, ENXIO, "there is no Linux bridge '%s'", options.bridge);
+		return error_to_bus(&e, ret_error);
+	}
+	if (find(node->taps, node->n_taps, name) == node->n_taps)
+		strcpy(node->taps[node->n_taps++], name);
+	return sd_bus_reply_method_return(m, "h", fd);
+}
+
+static int del_tap(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	struct node *node = userdata;
+	size_t i = find(node->taps, node->n_taps, read_name(m));
+
+	(void)ret_error;
+	if (i < node->n_taps)
+		memmove(node->taps[i], node->taps[--node->n_taps], NETWORK_NAME_SIZE);
+	return sd_bus_reply_method_return(m, "");
+}
+
+static int list_taps(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	_cleanup_message_ sd_bus_message *reply = NULL;
+	struct node *node = userdata;
+
+	(void)ret_error;
+	assert_true(sd_bus_message_new_method_return(m, &reply) >= 0);
+	sd_bus_message_open_container(reply, 'a', "{sa{sv}}");
+	for (size_t i = 0; i < node->n_taps; i++)
+		sd_bus_message_append(
+			reply, "{sa{sv}}", node->taps[i], 3, "network", "s", node->taps[i] + 4,
+			"bridge", "s", "", "mtu", "u", 1500
+		);
+	assert_true(sd_bus_message_close_container(reply) >= 0);
+	return sd_bus_message_send(reply);
+}
+
+static const sd_bus_vtable netlink_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD("OpenTap", "sa{sv}", "h", open_tap, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("DelTap", "s", "", del_tap, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("ListTaps", "", "a{sa{sv}}", list_taps, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END,
+};
+
+// Coming and going
+
+static sd_bus *worker_comes(
+	struct node *node, const char *socket, const char *path, const char *interface,
+	const sd_bus_vtable *vtable, const char *kind
+) {
+	char full[128];
+	sd_bus *link;
+
+	snprintf(full, sizeof(full), "%s/%s", node->run_dir, socket);
+	assert_int_equal(link_connect(full, node->d->event, &link), 0);
+	assert_true(sd_bus_add_object_vtable(link, NULL, path, interface, vtable, node) >= 0);
+	assert_true(
+		sd_bus_call_method_async(
+			link, NULL, NULL, IPC_HUB_PATH, IPC_HUB_IFACE, "Register", NULL, NULL,
+			"sa{sv}", kind, 2, "version", "s", "1", "pid", "u", 5
+		) >= 0
+	);
+	if (strcmp(kind, "switch") == 0)
+		assert_true(
+			sd_bus_call_method_async(
+				link, NULL, NULL, IPC_HUB_PATH, IPC_HUB_IFACE, "Ready", NULL, NULL,
+				"a{sv}", 4, "workers", "u", 1, "max_queue_pairs", "u", 8, "max_mtu",
+				"u", 9000, "max_ports", "u", 64
+			) >= 0
+		);
+	else
+		assert_true(
+			sd_bus_call_method_async(
+				link, NULL, NULL, IPC_HUB_PATH, IPC_HUB_IFACE, "Ready", NULL, NULL,
+				"a{sv}", 0
+			) >= 0
+		);
+	return link;
+}
+
+void node_switch_comes(struct node *node) {
+	node->fallback = worker_comes(
+		node, IPC_SWITCH_LINK, IPC_SWITCH_PATH, IPC_SWITCH_IFACE, switch_vtable, "switch"
+	);
+}
+
+void node_switch_goes(struct node *node) {
+	node->fallback = sd_bus_close_unref(node->fallback);
+	while (node->n_ports > 0)
+		remove_port(node, 0);
+	node->n_networks = 0;
+}
+
+void node_netlink_comes(struct node *node) {
+	node->netlink = worker_comes(
+		node, IPC_NETLINK_LINK, IPC_NETLINK_PATH, IPC_NETLINK_IFACE, netlink_vtable,
+		"netlink"
+	);
+}
+
+void node_netlink_goes(struct node *node) {
+	node->netlink = sd_bus_close_unref(node->netlink);
+}
+
+void node_init(struct node *node, const char *config) {
+	FILE *file;
+
+	*node = (struct node){.dir = "/tmp/test-daemon-XXXXXX"};
+	assert_non_null(mkdtemp(node->dir));
+	snprintf(node->config, sizeof(node->config), "%s/vdpad.conf", node->dir);
+	snprintf(node->run_dir, sizeof(node->run_dir), "%s/run", node->dir);
+	snprintf(node->state_dir, sizeof(node->state_dir), "%s/state", node->dir);
+	file = fopen(node->config, "w");
+	assert_non_null(file);
+	fputs(config, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+void node_start_vdpad(struct node *node) {
+	const struct daemon_options options = {
+		.config_path = node->config,
+		.run_dir = node->run_dir,
+		.state_dir = node->state_dir,
+	};
+	struct error e;
+
+	if (daemon_new(&options, &node->d, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_true(sd_bus_open_system(&node->client) >= 0);
+	assert_true(sd_bus_attach_event(node->client, node->d->event, 0) >= 0);
+}
+
+void node_stop_vdpad(struct node *node) {
+	node->client = sd_bus_flush_close_unref(node->client);
+	node->fallback = sd_bus_close_unref(node->fallback);
+	node->netlink = sd_bus_close_unref(node->netlink);
+	daemon_free(node->d);
+	node->d = NULL;
+}
+
+void node_done(struct node *node) {
+	char command[96];
+
+	if (node->d != NULL)
+		node_stop_vdpad(node);
+	while (node->n_ports > 0)
+		remove_port(node, 0);
+	snprintf(command, sizeof(command), "rm -r %s", node->dir);
+	assert_int_equal(system(command), 0);
+}
+
+void node_run(struct node *node, uint64_t ms) {
+	uint64_t end_ms = clock_now_ms() + ms;
+
+	while (clock_now_ms() < end_ms)
+		assert_true(sd_event_run(node->d->event, 10000) >= 0);
+}
+
+// The client
+
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	const sd_bus_error *error = sd_bus_message_get_error(m);
+	struct answer *answer = userdata;
+	struct error e;
+
+	(void)ret_error;
+	if (error != NULL) {
+		error_from_bus(&e, -sd_bus_error_get_errno(error), error);
+		memcpy(answer->text, e.text, sizeof(answer->text));
+		answer->code = e.code;
+		return 0;
+	}
+	answer->code = 0;
+	if (sd_bus_message_is_empty(m) == 0) {
+		const char *key, *state;
+
+		sd_bus_message_enter_container(m, 'a', "{sv}");
+		while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+			sd_bus_message_read_basic(m, 's', &key);
+			if (strcmp(key, "state") == 0) {
+				assert_true(sd_bus_message_read(m, "v", "s", &state) > 0);
+				strcpy(answer->state, state);
+			} else {
+				sd_bus_message_skip(m, "v");
+			}
+			sd_bus_message_exit_container(m);
+		}
+	}
+	return 0;
+}
+
+static sd_bus_message *new_call(struct node *node, const char *method) {
+	sd_bus_message *m;
+
+	assert_true(
+		sd_bus_message_new_method_call(
+			node->client, &m, IPC_BUS_NAME, IPC_PATH, IPC_MANAGER_IFACE, method
+		) >= 0
+	);
+	return m;
+}
+
+static void send(struct node *node, sd_bus_message *call, struct answer *ret) {
+	*ret = (struct answer){.code = -1};
+	assert_true(sd_bus_call_async(node->client, NULL, call, on_answer, ret, 0) >= 0);
+	sd_bus_message_unref(call);
+}
+
+void node_add(
+	struct node *node, const char *port, const char *network, bool may_exist, struct answer *ret
+) {
+	sd_bus_message *m = new_call(node, "AddPort");
+
+	assert_true(
+		sd_bus_message_append(
+			m, "sa{sv}b", port, 1, "network", "s", network, (int)may_exist
+		) >= 0
+	);
+	send(node, m, ret);
+}
+
+void node_set_vlan(struct node *node, const char *port, const char *vlan, struct answer *ret) {
+	sd_bus_message *m = new_call(node, "SetPort");
+
+	assert_true(sd_bus_message_append(m, "sa{sv}", port, 1, "vlan", "s", vlan) >= 0);
+	send(node, m, ret);
+}
+
+void node_del(struct node *node, const char *port, struct answer *ret) {
+	sd_bus_message *m = new_call(node, "DelPort");
+
+	assert_true(sd_bus_message_append(m, "sb", port, 0) >= 0);
+	send(node, m, ret);
+}
