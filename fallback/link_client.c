@@ -37,6 +37,7 @@ struct link_client {
 	sd_bus *link;
 	char path[SOCKET_PATH_SIZE];
 	bool verbose;
+	bool complained; // about vdpad, since it last served us: once is enough
 
 	// Fixed by the first settings: EAL starts once.
 	char cpus[CPUS_SIZE];
@@ -144,10 +145,12 @@ static void retry_later(struct link_client *client) {
 
 // An answer that is no answer: say so, and begin again.
 static void give_up_link(struct link_client *client, const char *what, const sd_bus_error *error) {
-	log_warn(
-		"vdpad does not answer %s as expected: %s", what,
-		error != NULL && error->message != NULL ? error->message : "unknown reason"
-	);
+	if (!client->complained)
+		log_warn(
+			"vdpad does not answer %s as expected (it serves one switch): %s", what,
+			error != NULL && error->message != NULL ? error->message : "unknown reason"
+		);
+	client->complained = true;
 	retry_later(client);
 }
 
@@ -159,6 +162,7 @@ static int on_ready_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_e
 		give_up_link(client, "Ready", sd_bus_message_get_error(m));
 		return 0;
 	}
+	client->complained = false;
 	log_info("connected to vdpad");
 	sd_notify(0, "READY=1");
 	return 0;
@@ -277,10 +281,16 @@ static int try_connect(struct link_client *client) {
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 	struct link_client *client = userdata;
+	int r;
 
 	(void)source, (void)usec;
-	if (try_connect(client) < 0)
+	r = try_connect(client);
+	if (r < 0) {
+		if (!client->complained)
+			log_info("no vdpad at %s yet: %s", client->path, strerror(-r));
+		client->complained = true;
 		retry_later(client);
+	}
 	return 0;
 }
 

@@ -23,7 +23,7 @@ static const char usage[] =
 	"\n"
 	"  --run-dir DIR      where vdpad's sockets are\n"
 	"  --log-level LEVEL  err, warn, info (as without this option) or debug, with DPDK's own "
-        "words\n"
+	"words\n"
 	"  --help, --version\n";
 
 enum option_key {

@@ -362,7 +362,7 @@ void vhost_port_read_status(const struct switch_port *base, struct vhost_port_st
 
 	*ret_status = (struct vhost_port_status){.connects = atomic_load(&port->connects)};
 	if (!atomic_load(&port->has_peer)) {
-		snprintf(ret_status->detail, sizeof(ret_status->detail), "no peer");
+		snprintf(ret_status->detail, sizeof(ret_status->detail), "no VM is attached");
 	} else if (atomic_load(&port->vid) < 0 || both == 0) {
 		snprintf(
 			ret_status->detail, sizeof(ret_status->detail),

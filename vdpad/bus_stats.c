@@ -123,8 +123,8 @@ int bus_stats(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	r = sd_bus_message_read_basic(m, 's', &name);
 	if (r < 0)
 		return r;
-	if (name[0] != '\0' && port_set_find(&d->ports, name) == NULL) {
-		error_set(&e, ENOENT, "there is no port '%s'", name);
+	if (name[0] != '\0' && port_set_find(&d->ports, name) == NULL && !is_uplink(d, name)) {
+		error_set(&e, ENOENT, "there is no port or uplink '%s'", name);
 		return error_to_bus(&e, ret_error);
 	}
 	query = calloc(1, sizeof(*query));

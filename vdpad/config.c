@@ -86,6 +86,12 @@ static int finish(struct config_parser *p, struct config **ret_config) {
 		free(p->places[i].file);
 		p->places[i].file = NULL;
 	}
+	if (config->defaults.queue_pairs > config->limits.queue_pairs)
+		return error_set(
+			p->file.e, EINVAL,
+			"[defaults] queue_pairs %u is more than [limits] queue_pairs %u",
+			config->defaults.queue_pairs, config->limits.queue_pairs
+		);
 	if (config->n_networks > 0)
 		qsort(config->networks, config->n_networks, sizeof(*config->networks),
 		      compare_networks);

@@ -15,6 +15,7 @@
 
 #define PORT_PATH_SIZE 108   // sun_path
 #define PORT_REASON_SIZE 256 // one sentence
+#define PORT_CHOICE_SIZE 768 // one for each backend
 
 // Which backends a port may get.
 enum policy {
@@ -74,7 +75,7 @@ struct port {
 	enum backend_kind backend;
 	uint64_t generation;           // of the lease; never used twice on a node
 	char path[PORT_PATH_SIZE];     // what QEMU opens
-	char choice[PORT_REASON_SIZE]; // why this backend, and why not a better one
+	char choice[PORT_CHOICE_SIZE]; // why this backend, and why not a better one
 	enum port_state state;
 	char reason[PORT_REASON_SIZE]; // why it is in this state
 };

@@ -126,14 +126,14 @@ int port_set_begin(struct managed_port *port, enum port_act act, struct error *e
 }
 
 void port_enter(struct managed_port *port, enum port_state state, const char *reason) {
-	const char *text = reason[0] != '\0' ? reason : port->port.choice;
-
 	port->port.state = state;
-	snprintf(port->port.reason, sizeof(port->port.reason), "%s", text);
+	snprintf(port->port.reason, sizeof(port->port.reason), "%s", reason);
 }
 
 void port_enter_served(struct managed_port *port) {
-	port_enter(port, port->connected ? PORT_CONNECTED : PORT_READY, port->detail);
+	const char *detail = port->detail[0] != '\0' ? port->detail : "no VM is attached";
+
+	port_enter(port, port->connected ? PORT_CONNECTED : PORT_READY, detail);
 }
 
 bool port_report(struct managed_port *port, bool connected, const char *detail) {

@@ -63,7 +63,7 @@ size_t port_set_count_network(const struct port_set *set, const char *network);
 // Start @act: 0, or -EEXIST with a sentence that says what is running.
 int port_set_begin(struct managed_port *port, enum port_act act, struct error *e);
 
-// Into @state, for @reason ("": the reason why this backend serves it).
+// Into @state, for @reason.
 void port_enter(struct managed_port *port, enum port_state state, const char *reason);
 
 // Into ready or connected, by what the backend last said.

@@ -200,11 +200,24 @@ static void answer_refused(
 	done(userdata, NULL, &e);
 }
 
+// Why this backend serves it, and why none of the better ones does.
+static void describe_choice(const struct decision *decision, char *choice, size_t size) {
+	size_t len = (size_t)snprintf(choice, size, "%s", decision->chosen->reason);
+
+	for (const struct candidate *c = decision->candidates; c != decision->chosen && len < size;
+	     c++)
+		len += (size_t)snprintf(
+			choice + len, size - len, "; not %s: %s", backend_name(c->backend),
+			c->reason
+		);
+}
+
 static int make_port(
-	struct daemon *d, const struct port_spec *spec, const struct candidate *chosen,
+	struct daemon *d, const struct port_spec *spec, const struct decision *decision,
 	struct port *ret_port, struct error *e
 ) {
-	struct port port = {.spec = *spec, .backend = chosen->backend, .state = PORT_CREATING};
+	struct port port = {
+		.spec = *spec, .backend = decision->chosen->backend, .state = PORT_CREATING};
 	int n = snprintf(
 		port.path, sizeof(port.path), "%s/%s/%s.sock", d->options.run_dir, IPC_PORT_DIR,
 		spec->name
@@ -212,7 +225,7 @@ static int make_port(
 
 	if (n >= (int)sizeof(port.path))
 		return error_set(e, ENAMETOOLONG, "the path of the port's socket is too long");
-	memcpy(port.choice, chosen->reason, sizeof(port.choice));
+	describe_choice(decision, port.choice, sizeof(port.choice));
 	*ret_port = port;
 	return 0;
 }
@@ -244,7 +257,7 @@ void provision_add(
 		answer_refused(d, &spec, &decision, done, userdata);
 		return;
 	}
-	if (make_port(d, &spec, decision.chosen, &port, &e) < 0) {
+	if (make_port(d, &spec, &decision, &port, &e) < 0) {
 		done(userdata, NULL, &e);
 		return;
 	}

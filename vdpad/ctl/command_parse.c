@@ -169,7 +169,20 @@ static int check_port_name(const char *name, struct error *e) {
 }
 
 // Each name of "a,b,c".
-static int check_port_names(const char *names, struct error *e) {
+// Whether the first name of the list @rest stands in the @len characters before it, each followed by a comma.
+static bool is_repeated(const char *names, size_t len, const char *rest) {
+	size_t name_len = strcspn(rest, ",");
+
+	for (const char *p = names; p < names + len; p += strcspn(p, ",") + 1) {
+		if (strcspn(p, ",") == name_len && memcmp(p, rest, name_len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int check_port_names(const char *list, struct error *e) {
+	const char *names = list;
+
 	while (true) {
 		size_t len = strcspn(names, ",");
 		char name[PORT_NAME_SIZE + 1];
@@ -183,6 +196,8 @@ static int check_port_names(const char *names, struct error *e) {
 		r = check_port_name(name, e);
 		if (r < 0)
 			return r;
+		if (is_repeated(list, (size_t)(names - list), names))
+			return error_set(e, EINVAL, "port '%s' is named twice", name);
 		if (names[len] == '\0')
 			return 0;
 		names += len + 1;

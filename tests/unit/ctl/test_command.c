@@ -180,6 +180,7 @@ static void wrong_words_are_named_with_what_is_right(void **state) {
 		{"port show --frob", "'--frob'", "help"},
 		{"port show -x", "'-x'", "help"},
 		{"port show --may-exist", "'--may-exist'", "port show"},
+		{"port qemu a,b,a", "'a'", "twice"},
 		{"facts now", "'now'", "'vdpactl facts' is all"},
 		{"help prot", "'prot'", "port"},
 		{"port ad help", "'ad'", "add"},

@@ -355,7 +355,7 @@ static void list_and_stats_show_what_was_set(void **state) {
 
 	assert_true(switch_view_port(t.sw, 0, &port));
 	assert_string_equal(port.spec.network, "net0");
-	assert_string_equal(port.status.detail, "no peer");
+	assert_string_equal(port.status.detail, "no VM is attached");
 	assert_false(port.status.connected);
 	assert_false(switch_view_port(t.sw, 1, &port));
 	assert_true(switch_view_counters(t.sw, 0, &counters));
@@ -415,7 +415,7 @@ static void peer_that_comes_and_goes_is_announced_and_a_second_one_is_refused(vo
 	assert_int_equal(read(second, &byte, 1), 0); // closed
 	close(second);
 	close(first);
-	wait_for_detail(detail, "no peer");
+	wait_for_detail(detail, "no VM is attached");
 	assert_true(switch_view_counters(t.sw, 0, &counters));
 	assert_int_equal(counters.connects, 1);
 }

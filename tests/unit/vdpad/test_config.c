@@ -57,7 +57,7 @@ static void every_key_is_read(void **state) {
 	                              "vlan = 10\n"
 	                              "[limits]\n"
 	                              "ports = 10\n"
-	                              "queue_pairs = 2\n"
+	                              "queue_pairs = 8\n"
 	                              "[switch]\n"
 	                              "cpus = 2-3,6 ; isolated\n"
 	                              "memory_mb = 1024\n"
@@ -78,7 +78,7 @@ static void every_key_is_read(void **state) {
 	assert_int_equal(config->defaults.queue_pairs, 4);
 	assert_int_equal(config->defaults.vlan, 10);
 	assert_int_equal(config->limits.ports, 10);
-	assert_int_equal(config->limits.queue_pairs, 2);
+	assert_int_equal(config->limits.queue_pairs, 8);
 	assert_string_equal(config->fallback.cpus, "2-3,6");
 	assert_int_equal(config->fallback.memory_mb, 1024);
 	assert_string_equal(config->fallback.socket_group, "");
@@ -119,6 +119,12 @@ static void an_error_names_file_line_section_key_and_what_is_right(void **state)
 	        "a.conf:2: [switch] socket_mode '0666' is not valid: an octal mode without rights "
 	        "for "
 	        "others, such as 0660");
+}
+
+static void defaults_over_the_limits_are_refused(void **state) {
+	(void)state;
+	refuses("[limits]\nqueue_pairs = 8\n[defaults]\nqueue_pairs = 64\n",
+	        "[defaults] queue_pairs 64 is more than [limits] queue_pairs 8");
 }
 
 static void unknown_names_are_refused(void **state) {
@@ -307,6 +313,7 @@ int main(void) {
 		cmocka_unit_test(every_key_is_read),
 		cmocka_unit_test(a_network_section_without_keys_is_a_network),
 		cmocka_unit_test(an_error_names_file_line_section_key_and_what_is_right),
+		cmocka_unit_test(defaults_over_the_limits_are_refused),
 		cmocka_unit_test(unknown_names_are_refused),
 		cmocka_unit_test(what_is_said_twice_is_refused),
 		cmocka_unit_test(a_bridge_without_uplink_is_refused),

@@ -81,7 +81,7 @@ static void report_moves_between_ready_and_connected(void **state) {
 	(void)state;
 	port_enter_served(a);
 	assert_int_equal(a->port.state, PORT_READY);
-	assert_string_equal(a->port.reason, "software switch");
+	assert_string_equal(a->port.reason, "no VM is attached");
 	assert_true(port_report(a, true, "driver runs"));
 	assert_int_equal(a->port.state, PORT_CONNECTED);
 	assert_string_equal(a->port.reason, "driver runs");
