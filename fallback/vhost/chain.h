@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One descriptor chain of a guest, read and checked: the only code that follows a guest's pointers.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fallback/vhost/ring.h"
+
+// Follow the chain that starts at @head (below r->size) and write its pieces to @segments.
+//
+// @writable  each buffer must be for us to write; otherwise each must be for us to read
+// @max       room in @segments; also bounds the number of descriptors that are read
+// Returns the number of pieces and sets *ret_size to their bytes; -EBADMSG for anything that is no
+// such chain, -E2BIG when it has more pieces or descriptors than @max.
+int chain_read(
+	struct ring *r, uint16_t head, bool writable, struct segment *segments, unsigned int max,
+	uint64_t *ret_size
+);
+
+// A chain of the packed layout must be followed to its end even when it is refused, for the next
+// one begins there. No further than this, or a guest could make each frame cost a walk round its
+// ring.
+#define CHAIN_MAX_SLOTS 1024
+
+// A chain of the packed layout.
+struct packed_chain {
+	uint64_t size;    // bytes
+	uint16_t id;      // the guest's name for the buffer
+	uint16_t n_slots; // descriptors in the ring; 0 if no end was found
+};
+
+// The same for the packed layout, for the chain whose first slot is @index (below r->size). id and
+// n_slots are set also for a chain of readable buffers that is refused, so that it can be given
+// back.
+int chain_read_packed(
+	struct ring *r, uint16_t index, bool writable, struct segment *segments, unsigned int max,
+	struct packed_chain *ret_chain
+);
