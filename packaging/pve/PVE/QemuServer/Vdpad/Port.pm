@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+package PVE::QemuServer::Vdpad::Port;
+
+# The ports of a VM in vdpad: planned, prepared before QEMU starts, changed, released. Prepared means
+# that the socket listens or the device exists, because a QEMU that cannot connect hangs.
+
+use v5.36;
+
+use Time::HiRes ();
+
+use PVE::QemuServer::Vdpad;
+use PVE::QemuServer::Vdpad::Client;
+use PVE::QemuServer::Vdpad::Node;
+
+my $RECONNECT_WAIT_S = 5;
+
+my $UNREACHABLE = PVE::QemuServer::Vdpad::Client::UNREACHABLE;
+my $NOT_FOUND = PVE::QemuServer::Vdpad::Client::NOT_FOUND;
+my $CONFLICT = PVE::QemuServer::Vdpad::Client::CONFLICT;
+
+my sub text_of($result) {
+    return $result->{text} if $result->{status} != $UNREACHABLE;
+    return PVE::QemuServer::Vdpad::Client::unreachable_text($result->{text});
+}
+
+# What speaks against $nic, by itself, in a VM like $conf (may be undef), and on this node; undef if
+# nothing does.
+sub problem($nic, $conf = undef) {
+    my $problem = PVE::QemuServer::Vdpad::nic_problem($nic);
+    $problem //= PVE::QemuServer::Vdpad::vm_problem($conf, $nic) if $conf;
+    return $problem if $problem;
+
+    my ($networks) = PVE::QemuServer::Vdpad::Node::networks();
+    my $network = $networks ? $networks->{ $nic->{net}->{bridge} } : undef;
+    $problem = PVE::QemuServer::Vdpad::mtu_problem($nic, $network->{mtu}) if $network;
+    return $problem if $problem;
+
+    my $plan = PVE::QemuServer::Vdpad::Client::explain($nic);
+    return text_of($plan) if $plan->{status} != 0;
+    return PVE::QemuServer::Vdpad::plan_problem($nic, $plan->{answer});
+}
+
+# The first problem of a VM's NICs ends its start.
+sub assert_startable($vmid, $conf, $nics) {
+    for my $id (sort keys $nics->%*) {
+        my $nic = $nics->{$id};
+        my $problem = PVE::QemuServer::Vdpad::nic_problem($nic)
+            // PVE::QemuServer::Vdpad::vm_problem($conf, $nic)
+            // next;
+        die "VM $vmid $id: $problem\n";
+    }
+    return;
+}
+
+# How QEMU would reach each NIC, without creating anything; works without vdpad, and then guesses.
+sub plan($vmid, $nics, $qemu) {
+    my $plugs = {};
+    for my $id (sort keys $nics->%*) {
+        my $nic = $nics->{$id};
+        my $found = PVE::QemuServer::Vdpad::Client::port_qemu(
+            PVE::QemuServer::Vdpad::port_name($vmid, $id), $qemu,
+        );
+        if ($found->{status} == 0) {
+            $plugs->{$id} = $found->{answer};
+            next;
+        }
+        my $plan = {};
+        if ($found->{status} == $UNREACHABLE) {
+            warn "VM $vmid $id: " . text_of($found) . "; this is what would be likely\n";
+        } elsif (my $problem = problem($nic)) {
+            die "VM $vmid $id: $problem\n";
+        } else {
+            $plan = PVE::QemuServer::Vdpad::Client::explain($nic)->{answer} // {};
+        }
+        my $kind = ($plan->{chosen} // $nic->{backend}) eq 'vdpa' ? 'vdpa' : 'vhost-user';
+        my $mtu = $nic->{net}->{mtu} // 1;
+        $mtu = $plan->{mtu} // 1500 if $mtu == 1;
+        $plugs->{$id} = PVE::QemuServer::Vdpad::planned_plug($vmid, $nic, $kind, $mtu, $qemu);
+    }
+    return $plugs;
+}
+
+my sub prepare_one($vmid, $nic, $qemu, $is_running) {
+    my $name = PVE::QemuServer::Vdpad::port_name($vmid, $nic->{id});
+    my $problem = problem($nic);
+    die "VM $vmid $nic->{id}: $problem\n" if $problem;
+
+    my $added = PVE::QemuServer::Vdpad::Client::port_add($name, $nic);
+    if ($added->{status} == $CONFLICT) {
+        # Left by a VM that went away while vdpad did not answer, unless the VM itself uses it.
+        die "VM $vmid $nic->{id}: $added->{text}\n"
+            if $is_running && PVE::QemuServer::Vdpad::Client::port_state($name) eq 'connected';
+        PVE::QemuServer::Vdpad::Client::port_del($name);
+        $added = PVE::QemuServer::Vdpad::Client::port_add($name, $nic);
+    }
+    die "VM $vmid $nic->{id}: " . text_of($added) . "\n" if $added->{status} != 0;
+
+    my $found = PVE::QemuServer::Vdpad::Client::port_qemu($name, $qemu);
+    die "VM $vmid $nic->{id}: " . text_of($found) . "\n" if $found->{status} != 0;
+    return $found->{answer};
+}
+
+# Create the ports; returns how QEMU reaches each. Idempotent. What was created before a failure is
+# released by the caller's clean-up.
+sub prepare($vmid, $nics, $qemu, $is_running) {
+    return {
+        map { $_ => prepare_one($vmid, $nics->{$_}, $qemu, $is_running) } sort keys $nics->%*
+    };
+}
+
+# Give ports back. Never dies: the VM is gone or the start has failed anyway.
+sub release($vmid, @ids) {
+    for my $id (@ids) {
+        my $name = PVE::QemuServer::Vdpad::port_name($vmid, $id);
+        eval { PVE::QemuServer::Vdpad::Client::port_del($name) };
+        warn "port $name is not given back: $@" if $@;
+    }
+    return;
+}
+
+my sub changed($old, $new, @keys) {
+    return grep { ($old->{net}->{$_} // '') ne ($new->{net}->{$_} // '') } @keys;
+}
+
+# Can a running VM's NIC not become $new without being unplugged?
+sub needs_replug($old, $new) {
+    return 1 if PVE::QemuServer::Vdpad::nic_title($old) ne PVE::QemuServer::Vdpad::nic_title($new)
+        && !($old->{by_network} && $new->{by_network});
+    return changed($old, $new, qw(model macaddr queues mtu)) ? 1 : 0;
+}
+
+# Does the guest have to notice, as when a cable is moved?
+sub is_moved($old, $new) {
+    return changed($old, $new, qw(bridge tag)) ? 1 : 0;
+}
+
+# A switch's port can change its network by being made again under its name: QEMU connects to the
+# same path once more. When that fails, the old one is put back.
+my sub exchange($vmid, $old, $new) {
+    my $name = PVE::QemuServer::Vdpad::port_name($vmid, $new->{id});
+    PVE::QemuServer::Vdpad::Client::port_del($name);
+    my $added = PVE::QemuServer::Vdpad::Client::port_add($name, $new);
+    if ($added->{status} != 0) {
+        my $back = PVE::QemuServer::Vdpad::Client::port_add($name, $old);
+        warn "port $name cannot be put back: " . text_of($back) . "\n" if $back->{status} != 0;
+        die "VM $vmid $new->{id}: " . text_of($added) . "\n";
+    }
+    my $until = Time::HiRes::time() + $RECONNECT_WAIT_S;
+    while (PVE::QemuServer::Vdpad::Client::port_state($name) ne 'connected') {
+        last if Time::HiRes::time() > $until;
+        Time::HiRes::sleep(0.1);
+    }
+    return;
+}
+
+# Change the port of a running VM.
+sub change($vmid, $old, $new) {
+    my $name = PVE::QemuServer::Vdpad::port_name($vmid, $new->{id});
+    my %was = PVE::QemuServer::Vdpad::port_spec($old);
+    my %spec = PVE::QemuServer::Vdpad::port_spec($new);
+    my @pairs = map { ($_ => $spec{$_}) }
+        grep { ($was{$_} // '') ne $spec{$_} } qw(network vlan link);
+    for my $key (qw(trunks rate)) { # a backend that offers them can also drop them
+        next if ($was{$key} // '') eq ($spec{$key} // '');
+        push @pairs, $key => $spec{$key} // 'none';
+    }
+    return if !@pairs;
+    my $set = PVE::QemuServer::Vdpad::Client::port_set($name, @pairs);
+    return if $set->{status} == 0;
+    my $is_known = PVE::QemuServer::Vdpad::Client::port_state($name) ne '';
+    return exchange($vmid, $old, $new) if $is_known && $was{network} ne $spec{network};
+    die "VM $vmid $new->{id}: " . text_of($set) . "\n";
+}
+
+1;

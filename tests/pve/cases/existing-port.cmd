@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+-object memory-backend-memfd,id=virtiofs-mem,size=768M,share=on
+-chardev socket,id=vdpad-vm8006-net5,path=/run/vdpad/port/vm8006-net5.sock,reconnect-ms=200
+-netdev type=vhost-user,id=net5,chardev=vdpad-vm8006-net5,queues=1
+-device virtio-net-pci,mac=BC:24:11:00:00:06,netdev=net5,bus=pci.0,addr=0x17,id=net5,vectors=6,mq=on,packed=off,rx_queue_size=1024,tx_queue_size=1024,bootindex=300,host_mtu=9000,host_tunnel=off,gso=off,guest_rsc_ext=off
+-machine memory-backend=virtiofs-mem

@@ -1,0 +1,1 @@
+../../../../../packaging/pve/loader.pm
