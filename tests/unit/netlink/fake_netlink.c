@@ -162,3 +162,23 @@ void fake_assert_request(const struct fake_netlink *f, const char *hex) {
 	assert_int_equal(f->request_size, size);
 	assert_memory_equal(f->request, expected, size);
 }
+
+struct fixture *fixture_open(const struct nl_family *family, uint32_t max_attr, const char *ops) {
+	struct fixture *x = calloc(1, sizeof(*x));
+
+	assert_non_null(x);
+	x->fake = fake_netlink_new();
+	fake_family(x->fake, max_attr, ops);
+	assert_int_equal(nl_socket_new(&x->fake->base, family, &x->nl), 0);
+	return x;
+}
+
+void fixture_close(struct fixture *x) {
+	nl_socket_close(x->nl);
+	free(x);
+}
+
+int fixture_teardown(void **state) {
+	fixture_close(*state);
+	return 0;
+}

@@ -11,6 +11,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/genetlink.h>
 
+#include "netlink/genl.h"
 #include "netlink/transport.h"
 
 #define FAKE_FAMILY_ID 0x23
@@ -51,3 +52,13 @@ void fake_family(struct fake_netlink *f, uint32_t max_attr, const char *ops);
 
 // The last request is exactly these octets, in hexadecimal with blanks anywhere.
 void fake_assert_request(const struct fake_netlink *f, const char *hex);
+
+// What most tests start from: a socket over a scripted kernel that has answered for @family.
+struct fixture {
+	struct fake_netlink *fake; // owned by nl
+	struct nl_socket *nl;
+};
+
+struct fixture *fixture_open(const struct nl_family *family, uint32_t max_attr, const char *ops);
+void fixture_close(struct fixture *x);
+int fixture_teardown(void **state); // of a fixture

@@ -17,26 +17,8 @@ static const struct nl_handle pf = {.bus = (char *)"pci", .dev = (char *)"0000:0
 
 static const struct mac_addr mac = {{0x52, 0x54, 0, 0x12, 0x34, 0x56}};
 
-struct fixture {
-	struct fake_netlink *fake; // owned by nl
-	struct nl_socket *nl;
-};
-
 static int setup(void **state) {
-	struct fixture *x = calloc(1, sizeof(*x));
-
-	x->fake = fake_netlink_new();
-	fake_family(x->fake, 190, "\1\5\6\7\x08");
-	assert_int_equal(nl_socket_new(&x->fake->base, &devlink_family, &x->nl), 0);
-	*state = x;
-	return 0;
-}
-
-static int teardown(void **state) {
-	struct fixture *x = *state;
-
-	nl_socket_close(x->nl);
-	free(x);
+	*state = fixture_open(&devlink_family, 190, "\1\5\6\7\x08");
 	return 0;
 }
 
@@ -356,7 +338,7 @@ static void rate_is_in_octets_on_the_wire(void **state) {
 }
 
 int main(void) {
-#define with_socket(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define with_socket(f) cmocka_unit_test_setup_teardown(f, setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		with_socket(mode_is_set_and_read),
 		with_socket(mode_of_the_future_is_not_taken_for_one_of_ours),

@@ -31,26 +31,8 @@ static const struct nl_family family = {
 	.table = {kinds, ARRAY_LEN(kinds)},
 };
 
-struct fixture {
-	struct fake_netlink *fake; // owned by nl
-	struct nl_socket *nl;
-};
-
 static int setup(void **state) {
-	struct fixture *x = calloc(1, sizeof(*x));
-
-	x->fake = fake_netlink_new();
-	fake_family(x->fake, 9, "\1\2\7");
-	assert_int_equal(nl_socket_new(&x->fake->base, &family, &x->nl), 0);
-	*state = x;
-	return 0;
-}
-
-static int teardown(void **state) {
-	struct fixture *x = *state;
-
-	nl_socket_close(x->nl);
-	free(x);
+	*state = fixture_open(&family, 9, "\1\2\7");
 	return 0;
 }
 
@@ -467,7 +449,7 @@ static void damaged_conversation_is_survived(void **state) {
 }
 
 int main(void) {
-#define with_socket(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define with_socket(f) cmocka_unit_test_setup_teardown(f, setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		with_socket(family_is_resolved_with_its_operations),
 		cmocka_unit_test(family_that_is_not_loaded_is_enoent),

@@ -139,7 +139,7 @@ static void vendor_stats_before_negotiation_are_eagain(void **state) {
 }
 
 int main(void) {
-#define with_socket(f) cmocka_unit_test_setup_teardown(f, vdpa_setup, vdpa_teardown)
+#define with_socket(f) cmocka_unit_test_setup_teardown(f, vdpa_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		with_socket(config_of_a_new_kernel_is_read),
 		with_socket(status_may_be_one_octet),

@@ -14,7 +14,7 @@
 #define DEL_D0 "1c000000 2300 0500 02000000 00000000 04 01 0000 0700 0400 643000 00"
 #define GET_D0 "1c000000 2300 0500 03000000 00000000 05 01 0000 0700 0400 643000 00"
 
-struct fixture {
+struct deletion {
 	struct fake_sysfs node;
 	struct fake_terminal terminal; // of device d0, vhost-vdpa-0
 	struct vhost_roots roots;
@@ -25,9 +25,9 @@ struct fixture {
 };
 
 static int setup(void **state) {
-	static struct fixture x;
+	static struct deletion x;
 
-	x = (struct fixture){0};
+	x = (struct deletion){0};
 	fake_sysfs_init(&x.node);
 	fake_vdpa_dev(&x.node, "d0", "vhost_vdpa");
 	fake_chardev(&x.node, "d0", 0, &x.terminal);
@@ -42,7 +42,7 @@ static int setup(void **state) {
 }
 
 static int teardown(void **state) {
-	struct fixture *x = *state;
+	struct deletion *x = *state;
 
 	nl_socket_close(x->nl);
 	fake_terminal_done(&x->terminal);
@@ -50,12 +50,12 @@ static int teardown(void **state) {
 	return 0;
 }
 
-static int del(struct fixture *x) {
+static int del(struct deletion *x) {
 	return vdpa_delete(x->nl, &x->roots, "d0", &x->holder);
 }
 
 static void closed_device_is_deleted_and_its_absence_confirmed(void **state) {
-	struct fixture *x = *state;
+	struct deletion *x = *state;
 
 	fake_ack(x->fake);
 	fake_refuse(x->fake, ENODEV, "vdpa: device not found");
@@ -67,7 +67,7 @@ static void closed_device_is_deleted_and_its_absence_confirmed(void **state) {
 }
 
 static void open_device_gets_no_netlink_at_all(void **state) {
-	struct fixture *x = *state;
+	struct deletion *x = *state;
 
 	fake_terminal_hold(&x->terminal);
 	for (int i = 0; i < 3; i++) {
@@ -85,7 +85,7 @@ static void open_device_gets_no_netlink_at_all(void **state) {
 }
 
 static void abandoned_deletion_gives_the_node_back(void **state) {
-	struct fixture *x = *state;
+	struct deletion *x = *state;
 
 	fake_terminal_hold(&x->terminal);
 	assert_int_equal(del(x), -EBUSY);
@@ -95,7 +95,7 @@ static void abandoned_deletion_gives_the_node_back(void **state) {
 }
 
 static void device_that_another_is_removing_gets_no_netlink(void **state) {
-	struct fixture *x = *state;
+	struct deletion *x = *state;
 
 	fake_vdpa_dev(&x->node, "going", "vhost_vdpa");
 	assert_int_equal(vdpa_delete(x->nl, &x->roots, "going", &x->holder), -EBUSY);
@@ -103,7 +103,7 @@ static void device_that_another_is_removing_gets_no_netlink(void **state) {
 }
 
 static void device_whose_node_is_missing_is_not_deleted(void **state) {
-	struct fixture *x = *state;
+	struct deletion *x = *state;
 
 	fake_link(&x->node, "dev/vhost-vdpa-0", "/nonexistent");
 	assert_int_equal(del(x), -ENXIO);
@@ -113,7 +113,7 @@ static void device_whose_node_is_missing_is_not_deleted(void **state) {
 }
 
 static void refused_deletion_gives_the_node_back_and_keeps_the_words(void **state) {
-	struct fixture *x = *state;
+	struct deletion *x = *state;
 
 	fake_refuse(x->fake, EINVAL, "vdpa: Only user created device can be deleted by user");
 	assert_int_equal(del(x), -EINVAL);
@@ -125,7 +125,7 @@ static void refused_deletion_gives_the_node_back_and_keeps_the_words(void **stat
 }
 
 static void device_that_is_gone_is_success(void **state) {
-	struct fixture *x = *state;
+	struct deletion *x = *state;
 
 	fake_refuse(x->fake, ENODEV, NULL);
 	assert_int_equal(vdpa_delete(x->nl, &x->roots, "nosuch", &x->holder), 0);
@@ -138,7 +138,7 @@ static void device_that_is_gone_is_success(void **state) {
 }
 
 static void device_without_a_character_device_is_deleted(void **state) {
-	struct fixture *x = *state;
+	struct deletion *x = *state;
 
 	fake_vdpa_dev(&x->node, "unbound", "");
 	fake_ack(x->fake);

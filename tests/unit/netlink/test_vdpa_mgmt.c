@@ -342,7 +342,7 @@ static void each_kernel_is_asked_only_for_what_it_has(void **state) {
 			);
 		}
 		assert_int_equal(x->fake->n_requests, n_requests);
-		vdpa_close_it(x);
+		fixture_close(x);
 	}
 }
 
@@ -400,7 +400,7 @@ static void printed_names_are_printable_and_short(void **state) {
 }
 
 int main(void) {
-#define with_socket(f) cmocka_unit_test_setup_teardown(f, vdpa_setup, vdpa_teardown)
+#define with_socket(f) cmocka_unit_test_setup_teardown(f, vdpa_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		with_socket(add_sends_all_that_is_asked_for),
 		with_socket(add_sends_nothing_that_is_not_asked_for),
