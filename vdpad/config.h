@@ -24,6 +24,16 @@
 //	uplink = tap          # tap | none
 //	mtu = 9000            # default: the bridge's, or 1500
 //	ageing_s = 300
+//
+//	[pool fast]           # hardware that networks may use
+//	networks = fast0 vmbr1
+//	mgmtdevs = pci/0000:3b:00.2 auxiliary/mlx5_core.sf.*   # there already; shell patterns
+//	pf = 0000:3b:00.0     # or: functions of this PF, made by vdpad ...
+//	functions = sf        # ... sf: one for each port, on demand; vf: count of them, ahead
+//	count = 8
+//	pci = 0000:5e:00.2 0000:5e:00.3   # or: driven by DPDK's vDPA drivers (class = vdpa)
+//	class = vdpa
+//	limit = 16            # ports
 
 #pragma once
 
@@ -53,6 +63,27 @@ struct network_config {
 	uint32_t ageing_s;
 };
 
+enum pool_kind {
+	POOL_MGMTDEVS, // management devices that somebody else made
+	POOL_VF,       // of a PF, made ahead by us
+	POOL_SF,       // of a PF, one for each port
+	POOL_DPDK,     // functions for DPDK's vDPA drivers
+};
+
+#define POOL_MEMBERS_SIZE 512
+#define POOLS_MAX 32
+
+struct pool_config {
+	char name[POOL_NAME_SIZE];
+	enum pool_kind kind;
+	char networks[POOL_MEMBERS_SIZE]; // names, one space between them
+	char members
+		[POOL_MEMBERS_SIZE]; // patterns of management devices, or PCI addresses (POOL_DPDK)
+	char pf[16];                 // POOL_VF, POOL_SF: PCI address
+	uint32_t count;              // POOL_VF
+	uint32_t limit;              // ports; 0: none but the hardware's
+};
+
 struct config {
 	struct port_spec defaults; // name, network and MAC are empty
 	struct {
@@ -68,6 +99,8 @@ struct config {
 	bool networks_from_bridges;
 	struct network_config *networks; // sorted by name
 	size_t n_networks;
+	struct pool_config *pools; // in the order of preference: as written
+	size_t n_pools;
 };
 
 // The configuration without any file.

@@ -3,8 +3,12 @@
 // specification, so that `vdpactl explain` shows exactly what the daemon does, and a recorded
 // snapshot replays it.
 //
-// Candidates are considered in the order of preference: vdpa, dpdk-vdpa, switch. Each gets a verdict
-// and a reason in words of a system administrator. The first accepted one is chosen.
+// Candidates are considered in the order of preference: vdpa, dpdk-vdpa, switch; of the hardware there is one
+// for each pool that the network may use. Each gets a verdict and a reason in words of a system administrator.
+// The first accepted one is chosen; when the kernel refuses it after all, the next.
+//
+// A profile "portable-N" is exact: hardware that lacks one of its features is refused. Any other takes
+// what the hardware has of it, and the reason says what is missing.
 
 #pragma once
 
@@ -15,11 +19,15 @@
 #include "vdpad/network.h"
 #include "vdpad/port.h"
 
-#define DECIDE_MAX_CANDIDATES 16
+#define DECIDE_MAX_CANDIDATES (2 * POOLS_MAX + 2)
 
 struct candidate {
 	enum backend_kind backend;
-	char resource[64]; // what would serve: "vdpad-switch", later a management device
+	char pool[POOL_NAME_SIZE]; // "" for none
+	// What would serve: "vdpad-switch", a management device, a PCI function; for a subfunction that is to
+	// be made, its PF.
+	char resource[PORT_RESOURCE_SIZE];
+	uint64_t features; // that the device is to offer; 0: the backend's own business
 	bool accepted;
 	char reason[PORT_REASON_SIZE]; // why, or why not, and what could be done about it
 };

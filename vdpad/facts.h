@@ -10,10 +10,42 @@
 
 #include <jansson.h>
 
+#include "vdpad/config.h"
 #include "vdpad/util/error.h"
 #include "vdpad/util/parse.h"
 
 #define FACTS_MAX_BRIDGES 256
+#define FACTS_MAX_MGMTDEVS 512
+#define FACTS_MAX_DPDK_VDPA 64
+#define FACTS_DRIVER_SIZE 32
+
+// What can make vDPA devices, as vdpad-netlink lists it.
+struct mgmtdev_facts {
+	char name[PORT_RESOURCE_SIZE]; // "pci/0000:3b:00.2", "vdpasim_net"
+	char driver[FACTS_DRIVER_SIZE];
+	char pf[16];        // "" unless it is a VF or SF of one
+	char function[16];  // "vf3", "sf7"
+	uint32_t takes;     // IPC_VDPA_TAKES_*
+	bool one_device;    // at a time
+	uint64_t features;  // 0: unknown
+	uint32_t max_vqs;   // control ring included; 0: unknown
+	uint32_t n_devices; // that it has now, of anybody
+};
+
+// A device for DPDK's vDPA drivers, as vdpad-switch lists it.
+struct dpdk_vdpa_facts {
+	char pci[16];
+	char driver[FACTS_DRIVER_SIZE]; // "" when none takes it
+	uint64_t features;
+	uint32_t max_queue_pairs;
+	bool in_use;
+};
+
+// A pool as configured, and how much of it is used.
+struct pool_facts {
+	struct pool_config config;
+	uint32_t n_ports; // of ours
+};
 
 struct bridge_facts {
 	char name[NETWORK_NAME_SIZE];
@@ -29,6 +61,8 @@ struct facts {
 		bool module;        // modules.dep or modules.builtin of this kernel names vdpa
 		bool vhost_vdpa;    // driver vhost_vdpa is registered on the bus
 		uint32_t n_devices; // of anybody, on the bus
+		bool asked;         // vdpad-netlink has told what there is; else the lists are void
+		char wedged[256];   // why the kernel's vDPA family does not answer; "" if it does
 	} vdpa;
 	struct {
 		uint64_t size_bytes; // of the default huge page
@@ -48,10 +82,16 @@ struct facts {
 	bool netlink_connected;                         // vdpad has a link to vdpad-netlink
 	struct bridge_facts bridges[FACTS_MAX_BRIDGES]; // Linux bridges, sorted by name
 	size_t n_bridges;
+	struct mgmtdev_facts mgmtdevs[FACTS_MAX_MGMTDEVS]; // sorted by name
+	size_t n_mgmtdevs;
+	struct dpdk_vdpa_facts dpdk_vdpa[FACTS_MAX_DPDK_VDPA];
+	size_t n_dpdk_vdpa;
+	struct pool_facts pools[POOLS_MAX]; // in the order of preference
+	size_t n_pools;
 };
 
 // Read from sysfs, procfs and /lib/modules below @root ("" for the real ones) what can be read there.
-// What only the daemon knows (fallback, netlink_connected) is left alone. Never fails: what cannot be
+// What only the daemon knows (fallback, netlink_connected, management devices, pools) is left alone. Never fails: what cannot be
 // read is absent.
 void facts_collect(const char *root, struct facts *facts);
 

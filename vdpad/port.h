@@ -13,9 +13,12 @@
 #include "vdpad/util/mac_addr.h"
 #include "vdpad/util/parse.h"
 
-#define PORT_PATH_SIZE 108   // sun_path
-#define PORT_REASON_SIZE 256 // one sentence
-#define PORT_CHOICE_SIZE 768 // one for each backend
+#define PORT_PATH_SIZE 108    // sun_path
+#define PORT_REASON_SIZE 256  // one sentence
+#define PORT_CHOICE_SIZE 768  // one for each backend
+#define PORT_RESOURCE_SIZE 64 // "pci/0000:3b:00.2", "auxiliary/mlx5_core.sf.4"
+#define PORT_FUNCTION_SIZE 32 // "0000:3b:00.0/sf1000007"
+#define POOL_NAME_SIZE 32
 
 // Which backends a port may get.
 enum policy {
@@ -73,7 +76,12 @@ struct port_spec {
 struct port {
 	struct port_spec spec;
 	enum backend_kind backend;
-	uint64_t generation;           // of the lease; never used twice on a node
+	uint64_t generation;       // of the lease; never used twice on a node
+	char pool[POOL_NAME_SIZE]; // that the hardware is from; "" for none
+	char resource
+		[PORT_RESOURCE_SIZE]; // what serves it: a management device, a PCI function; "" otherwise
+	char function
+		[PORT_FUNCTION_SIZE];  // of a PF, made or set up for it: PF/FUNCTION; "" for none
 	char path[PORT_PATH_SIZE];     // what QEMU opens
 	char choice[PORT_CHOICE_SIZE]; // why this backend, and why not a better one
 	enum port_state state;

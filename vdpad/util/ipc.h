@@ -98,6 +98,52 @@
 //     into the Linux bridge ("" for none) with all VLANs allowed where the bridge filters, bring it up.
 // DelTap(s ifname)            EPERM for an interface that is not ours; ENODEV is success
 // ListTaps() -> a{sa{sv}}     ours: network s, bridge s, mtu u
+//
+// Kernel vDPA. Operations of this family run in a thread of their own, because the kernel may hang them
+// for as long as somebody has a device open that somebody else deletes. One that does not end in
+// VDPA_DEADLINE_MS is answered with ETIMEDOUT and a sentence that names the device and its holder, as
+// far as they can be found; so is each further one, at once, until it has ended. TAPs go on.
+// Names of devices and management devices are as vdpa_name_print() shows them. Errors: EBUSY somebody has
+// the device open (the sentence says who), ENOSPC no room for another one, EOPNOTSUPP a value that the
+// driver or the kernel does not take, ETIMEDOUT as above, EPERM not ours, EIO anything else with the
+// kernel's words.
+//
+// ListMgmtdevs() -> a{sa{sv}}   what can make network devices, by "BUS/DEV" or "DEV": driver s (of the
+//     function, "" unknown), takes u (IPC_VDPA_TAKES_*), one_device b (its driver makes one at a time),
+//     features t and max_vqs u (control ring included; 0: this kernel does not say),
+//     pf s (PCI address of the PF that a VF or SF belongs to, else ""), function s ("vf3", "sf1000007" or "")
+// ListVdpa() -> a{sa{sv}}       every vDPA device of the node: mgmtdev s ("" none), driver s ("vhost_vdpa",
+//     "virtio_vdpa", ""), node s ("/dev/vhost-vdpa-3", "" none), virtio_id u, max_vqs u, uid u (of the node), parked b (out
+//     of the way for a deletion); where the kernel says it: mac s, mtu u, queue_pairs u, features t,
+//     active b (a guest's driver has negotiated)
+// AddVdpa(s name, a{sv} spec) -> a{sv}   make, bind to vhost_vdpa, give the node to its user. spec: mgmtdev s, mac s ("": the
+//     driver's own), mtu u, queue_pairs u, features t (0: the driver's default), uid u, gid u. A value that the
+//     driver does not take is EOPNOTSUPP. One that is there on the same mgmtdev is success. The answer is as in ListVdpa(), as
+//     the kernel reports it. A failure leaves nothing behind.
+// DelVdpa(s name)               prove it closed, delete it; absent is success. EBUSY: its node stays parked
+//     until DelVdpa() again or
+// KeepVdpa(s name)              gives a parked node back
+// OwnVdpa(s name, u uid, u gid) give the node (which a reboot or a new bind has made root's) to its user
+// VdpaStats(s name) -> a{st}    the vendor's counters: "rx0_received_desc", "tx0_completed_desc", "ctrl_..."; {} without a driver in the guest
+// signal VdpaChanged()          look again: a uevent of the bus, of a function that may be a management
+//                               device, or events were lost
+//
+// Functions of a PF. A step is a pair: what is done in words, and the netlink message or the write to sysfs
+// behind it. With dry_run nothing is changed. FUNCTION is "vfN" or "sfN" (N the user's number of the subfunction).
+// EnsureVfs(s pf, u count, b dry_run) -> a(ss) steps
+//     As many VFs, bound to their driver, in switchdev mode where the device has an e-switch. VFs that are there in
+//     another number are EBUSY: changing it takes all of them away.
+// EnsureFunction(s pf, s function, a{sv} spec, b dry_run) -> s mgmtdev, s representor, a(ss) steps
+//     Make it (SF) or find it (VF), give it its MAC, activate it, wait for its management device, put its
+//     representor into the bridge. spec: mac s, mtu u, bridge s ("" none), vlan u (0 untagged), max_bps t (0 none).
+// DelFunction(s pf, s function, b dry_run) -> a(ss) steps   the reverse; absent is success. A VF stays, its representor leaves the bridge.
+// ListFunctions(s pf) -> a{sa{sv}}   by FUNCTION: mgmtdev s, representor s, mac s, active b
+#define IPC_VDPA_TAKES_MAC (1U << 0)
+#define IPC_VDPA_TAKES_MTU (1U << 1)
+#define IPC_VDPA_TAKES_QUEUE_PAIRS (1U << 2)
+#define IPC_VDPA_TAKES_FEATURES (1U << 3)
+#define VDPA_DEADLINE_MS 2000
+#define FUNCTION_DEADLINE_MS 20000 // EnsureVfs, EnsureFunction: firmware takes its time
 #define IPC_NETLINK_PATH "/org/vdpad1/netlink"
 #define IPC_NETLINK_IFACE "org.vdpad1.Netlink"
 
