@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vdpad/config_pool.h"
 #include "vdpad/config_sections.h"
 
 #define CONF_DIR "conf.d"
@@ -29,6 +30,7 @@ struct config *config_new(void) {
 	config->fallback.memory_mb = 256;
 	str_copy(config->fallback.socket_group, sizeof(config->fallback.socket_group), "kvm");
 	config->fallback.socket_mode = 0660;
+	str_copy(config->devices.user, sizeof(config->devices.user), "root");
 	config->networks_from_bridges = true;
 	return config;
 }
@@ -37,6 +39,7 @@ void config_free(struct config *config) {
 	if (config == NULL)
 		return;
 	free(config->networks);
+	free(config->pools);
 	free(config);
 }
 
@@ -56,6 +59,7 @@ static void parser_done(struct config_parser *p) {
 	for (size_t i = 0; p->config != NULL && i < p->config->n_networks; i++)
 		free(p->places[i].file);
 	free(p->places);
+	config_pool_forget_places(p);
 	config_free(p->config);
 }
 #define _cleanup_parser_ _cleanup_(parser_done)
@@ -86,6 +90,8 @@ static int finish(struct config_parser *p, struct config **ret_config) {
 		free(p->places[i].file);
 		p->places[i].file = NULL;
 	}
+	if (config_pool_finish(p) < 0)
+		return -EINVAL;
 	if (config->defaults.queue_pairs > config->limits.queue_pairs)
 		return error_set(
 			p->file.e, EINVAL,

@@ -34,6 +34,9 @@
 //	pci = 0000:5e:00.2 0000:5e:00.3   # or: driven by DPDK's vDPA drivers (class = vdpa)
 //	class = vdpa
 //	limit = 16            # ports
+//
+//	[devices]             # of vDPA, /dev/vhost-vdpa-N
+//	user = root           # who runs QEMU; the devices are that user's alone
 
 #pragma once
 
@@ -71,17 +74,18 @@ enum pool_kind {
 };
 
 #define POOL_MEMBERS_SIZE 512
+#define PCI_ADDRESS_SIZE 16 // "0000:3b:00.2"
 #define POOLS_MAX 32
 
 struct pool_config {
 	char name[POOL_NAME_SIZE];
 	enum pool_kind kind;
 	char networks[POOL_MEMBERS_SIZE]; // names, one space between them
-	char members
-		[POOL_MEMBERS_SIZE]; // patterns of management devices, or PCI addresses (POOL_DPDK)
-	char pf[16];                 // POOL_VF, POOL_SF: PCI address
-	uint32_t count;              // POOL_VF
-	uint32_t limit;              // ports; 0: none but the hardware's
+	// Patterns of management devices for fnmatch(), or PCI addresses (POOL_DPDK); likewise.
+	char members[POOL_MEMBERS_SIZE];
+	char pf[PCI_ADDRESS_SIZE]; // POOL_VF, POOL_SF
+	uint32_t count;            // POOL_VF
+	uint32_t limit;            // ports; 0: none but the hardware's
 };
 
 struct config {
@@ -96,6 +100,9 @@ struct config {
 		char socket_group[33];
 		uint32_t socket_mode;
 	} fallback; // section [switch]
+	struct {
+		char user[33]; // owner of the device nodes of our ports
+	} devices;
 	bool networks_from_bridges;
 	struct network_config *networks; // sorted by name
 	size_t n_networks;

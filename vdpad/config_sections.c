@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vdpad/config_pool.h"
+
 #define NETWORKS_MAX 256
 #define PORTS_MAX 4096
 #define QUEUE_PAIRS_MAX 128 // of one vhost-user device
@@ -18,8 +20,10 @@
 #define MODE_OF_OTHERS 07
 
 static const char *const section_names[CONFIG_N_SECTIONS] = {
-	[SECTION_DEFAULTS] = "defaults", [SECTION_LIMITS] = "limits",   [SECTION_SWITCH] = "switch",
-	[SECTION_NETWORKS] = "networks", [SECTION_NETWORK] = "network",
+	[SECTION_DEFAULTS] = "defaults", [SECTION_LIMITS] = "limits",
+	[SECTION_SWITCH] = "switch",     [SECTION_NETWORKS] = "networks",
+	[SECTION_NETWORK] = "network",   [SECTION_DEVICES] = "devices",
+	[SECTION_POOL] = "pool",
 };
 
 enum value_kind {
@@ -30,6 +34,7 @@ enum value_kind {
 	VALUE_MODE,
 	VALUE_BRIDGE,
 	VALUE_UPLINK,
+	VALUE_USER,
 };
 
 struct key {
@@ -57,6 +62,10 @@ static const struct key networks_keys[] = {
 	{"bridges", VALUE_BOOL, offsetof(struct config, networks_from_bridges), 0, 0},
 };
 
+static const struct key devices_keys[] = {
+	{"user", VALUE_USER, offsetof(struct config, devices.user), 0, 0},
+};
+
 static const struct key network_keys[] = {
 	{"bridge", VALUE_BRIDGE, offsetof(struct network_config, bridge), 0, 0},
 	{"uplink", VALUE_UPLINK, offsetof(struct network_config, uplink), 0, 0},
@@ -72,6 +81,7 @@ static const struct {
 	[SECTION_SWITCH] = {switch_keys, ARRAY_LEN(switch_keys)},
 	[SECTION_NETWORKS] = {networks_keys, ARRAY_LEN(networks_keys)},
 	[SECTION_NETWORK] = {network_keys, ARRAY_LEN(network_keys)},
+	[SECTION_DEVICES] = {devices_keys, ARRAY_LEN(devices_keys)},
 };
 
 // Keys of a port that make sense as a default. A port's name, network and MAC are its own.
@@ -173,6 +183,12 @@ static int set_value(
 		else
 			str_copy(member, NETWORK_NAME_SIZE, value);
 		break;
+	case VALUE_USER:
+		if (value[0] == '\0' || !group_is_valid(value))
+			right = "the name of a user, such as root";
+		else
+			str_copy(member, sizeof(p->config->devices.user), value);
+		break;
 	case VALUE_UPLINK:
 		if (strcmp(value, "tap") == 0)
 			*(enum uplink_kind *)member = UPLINK_TAP;
@@ -191,7 +207,7 @@ static int set_value(
 }
 
 // Refuse the second of two equal keys of a section. Each file may say a key once, a later file again.
-static int see_key(struct config_parser *p, const char *key, size_t index) {
+int config_see_key(struct config_parser *p, const char *key, size_t index) {
 	if (p->seen[p->section] & (1U << index))
 		return conf_file_fail(
 			&p->file, EINVAL, "[%s] key '%s' is given twice", p->title, key
@@ -206,7 +222,7 @@ static int set_default(struct config_parser *p, const char *key, const char *val
 	for (size_t i = 0; i < ARRAY_LEN(defaults_keys); i++) {
 		if (strcmp(defaults_keys[i], key) != 0)
 			continue;
-		if (see_key(p, key, i) < 0)
+		if (config_see_key(p, key, i) < 0)
 			return -EINVAL;
 		if (port_spec_set(&p->config->defaults, key, value, &port_error) < 0)
 			return conf_file_fail(
@@ -247,12 +263,14 @@ int config_on_key(struct conf_file *file, const char *key, const char *value) {
 		);
 	if (p->section == SECTION_DEFAULTS)
 		return set_default(p, key, value);
+	if (p->section == SECTION_POOL)
+		return config_pool_on_key(p, key, value);
 	for (size_t i = 0; i < section_keys[p->section].n; i++) {
 		const struct key *known = &section_keys[p->section].keys[i];
 
 		if (strcmp(known->name, key) != 0)
 			continue;
-		if (see_key(p, key, i) < 0)
+		if (config_see_key(p, key, i) < 0)
 			return -EINVAL;
 		return set_value(p, known, value, object);
 	}
@@ -316,6 +334,10 @@ int config_on_section(struct conf_file *file, const char *title) {
 			p->section = s;
 			return open_network(p, name);
 		}
+		if (s == SECTION_POOL) {
+			p->section = s;
+			return config_pool_open(p, name);
+		}
 		if (*name == '\0') {
 			p->section = s;
 			return 0;
@@ -323,8 +345,8 @@ int config_on_section(struct conf_file *file, const char *title) {
 	}
 	return conf_file_fail(
 		file, EINVAL,
-		"unknown section [%s]: it must be [defaults], [limits], [switch], [networks] or "
-		"[network NAME]",
+		"unknown section [%s]: it must be [defaults], [limits], [switch], [devices], "
+		"[networks], [network NAME] or [pool NAME]",
 		title
 	);
 }

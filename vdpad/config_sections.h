@@ -14,13 +14,16 @@ enum config_section {
 	SECTION_SWITCH,
 	SECTION_NETWORKS,
 	SECTION_NETWORK,
+	SECTION_DEVICES,
+	SECTION_POOL,
 	CONFIG_N_SECTIONS,
 };
 
-// Where a network was configured, for the message about the second place.
+// Where a network or pool was configured, for the message about the second place.
 struct config_place {
 	char *file; // owned
 	unsigned int line;
+	uint32_t keys; // of a pool, as bits
 };
 
 struct config_parser {
@@ -30,6 +33,8 @@ struct config_parser {
 	enum config_section section;
 	char title[CONF_LINE_MAX_CHARS + 1]; // of the section as written, for messages
 	struct network_config *network;      // of section SECTION_NETWORK
+	struct config_place *pool_places;    // of config->pools
+	size_t n_pool_places;
 	uint32_t seen
 		[CONFIG_N_SECTIONS]; // keys of this file, as bits in the order of the section's table
 };
@@ -37,3 +42,6 @@ struct config_parser {
 // The two callbacks of struct conf_file, whose user is a struct config_parser.
 int config_on_section(struct conf_file *file, const char *title);
 int config_on_key(struct conf_file *file, const char *key, const char *value);
+
+// Note that @key, number @index of its section, was given. Returns 0, or the failure that it was twice.
+int config_see_key(struct config_parser *p, const char *key, size_t index);

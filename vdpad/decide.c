@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vdpad/decide_hardware.h"
+#include "vdpad/vdpa_fit.h"
+
 // Whether @policy lets a port have @backend; if not, @candidate says so.
 static bool policy_allows(
 	enum policy policy, enum backend_kind backend, struct candidate *candidate
@@ -26,6 +29,9 @@ static bool policy_allows(
 	case POLICY_VDPA:
 		why = backend == BACKEND_VDPA ? NULL : "asks for a kernel vDPA device only";
 		break;
+	case POLICY_DPDK_VDPA:
+		why = backend == BACKEND_DPDK_VDPA ? NULL : "asks for a DPDK vDPA device only";
+		break;
 	case POLICY_SWITCH:
 		why = software ? NULL : "asks for the software switch only";
 		break;
@@ -39,8 +45,18 @@ static bool policy_allows(
 	return false;
 }
 
-static void refuse(struct candidate *candidate, const char *fmt, ...) _printf_(2, 3);
-static void refuse(struct candidate *candidate, const char *fmt, ...) {
+struct candidate *decide_add(
+	struct decision *decision, enum backend_kind backend, const struct pool_facts *pool
+) {
+	struct candidate *candidate = &decision->candidates[decision->n_candidates++];
+
+	*candidate = (struct candidate){.backend = backend};
+	if (pool != NULL)
+		str_copy(candidate->pool, sizeof(candidate->pool), pool->config.name);
+	return candidate;
+}
+
+void decide_refuse(struct candidate *candidate, const char *fmt, ...) {
 	va_list ap;
 
 	candidate->accepted = false;
@@ -49,33 +65,51 @@ static void refuse(struct candidate *candidate, const char *fmt, ...) {
 	va_end(ap);
 }
 
-static void judge_vdpa(const struct facts *facts, struct candidate *candidate) {
-	if (!facts->vdpa.bus && !facts->vdpa.module)
-		refuse(candidate,
-		       "this kernel (%s) has no vDPA support: module vdpa is not there; "
-		       "Debian 12's standard kernel is built without it, its backports kernel and "
-		       "Proxmox VE's have it",
-		       facts->kernel);
-	else if (!facts->vdpa.bus)
-		refuse(candidate,
-		       "this kernel (%s) has vDPA support, but it is not loaded: modprobe "
-		       "vhost_vdpa "
-		       "and the NIC's vDPA module",
-		       facts->kernel);
-	else if (facts->vdpa.n_devices == 0)
-		refuse(candidate,
-		       "this node has no vDPA device, and vdpad %s does not create them yet",
-		       VDPAD_VERSION);
-	else
-		refuse(candidate,
-		       "vdpad %s does not drive vDPA devices yet; this node has %" PRIu32
-		       " of them",
-		       VDPAD_VERSION, facts->vdpa.n_devices);
+void decide_accept(struct candidate *candidate, const char *fmt, ...) {
+	va_list ap;
+
+	candidate->accepted = true;
+	va_start(ap, fmt);
+	vsnprintf(candidate->reason, sizeof(candidate->reason), fmt, ap);
+	va_end(ap);
 }
 
-static void judge_dpdk_vdpa(struct candidate *candidate) {
-	refuse(candidate, "vdpad %s does not drive NICs through DPDK's vDPA drivers yet",
-	       VDPAD_VERSION);
+bool decide_pool_allows(
+	const struct decide_input *in, const struct pool_facts *pool, bool has_representor,
+	struct candidate *candidate
+) {
+	if (pool->config.limit != 0 && pool->n_ports >= pool->config.limit)
+		decide_refuse(
+			candidate, "pool '%s' has the %" PRIu32 " port%s that its limit allows",
+			pool->config.name, pool->config.limit, pool->config.limit == 1 ? "" : "s"
+		);
+	else if (in->spec->vlan != 0 && !has_representor)
+		decide_refuse(
+			candidate,
+			"pool '%s' cannot put the port on VLAN %" PRIu32
+			": its devices have no representor, as functions of a PF (pf = ...) have",
+			pool->config.name, in->spec->vlan
+		);
+	else if (!in->spec->link_up && !has_representor)
+		decide_refuse(
+			candidate,
+			"pool '%s' cannot have the port's link down: its devices have no "
+			"representor, as functions of a PF (pf = ...) have",
+			pool->config.name
+		);
+	else
+		return true;
+	return false;
+}
+
+void decide_print_missing(const struct port_spec *spec, uint64_t missing, char *text, size_t size) {
+	char names[128];
+
+	text[0] = '\0';
+	if (missing == 0)
+		return;
+	vdpa_features_print(missing, names, sizeof(names));
+	snprintf(text, size, "; without %s of profile %s", names, spec->profile);
 }
 
 static void judge_switch(
@@ -86,22 +120,30 @@ static void judge_switch(
 	uint32_t n_workers = facts->fallback.n_workers;
 
 	if (!facts->fallback.connected) {
-		refuse(candidate,
-		       "the software switch is not running: see `systemctl status vdpad-switch`");
+		decide_refuse(
+			candidate,
+			"the software switch is not running: see `systemctl status vdpad-switch`"
+		);
 	} else if (spec->queue_pairs > facts->fallback.max_queue_pairs) {
-		refuse(candidate,
-		       "%" PRIu32 " queue pairs are more than the %" PRIu32
-		       " that the software switch can serve",
-		       spec->queue_pairs, facts->fallback.max_queue_pairs);
+		decide_refuse(
+			candidate,
+			"%" PRIu32 " queue pairs are more than the %" PRIu32
+			" that the software switch can serve",
+			spec->queue_pairs, facts->fallback.max_queue_pairs
+		);
 	} else if (mtu_bytes > facts->fallback.max_mtu_bytes) {
-		refuse(candidate,
-		       "an MTU of %" PRIu32 " is more than the %" PRIu32
-		       " that the software switch can carry",
-		       mtu_bytes, facts->fallback.max_mtu_bytes);
+		decide_refuse(
+			candidate,
+			"an MTU of %" PRIu32 " is more than the %" PRIu32
+			" that the software switch can carry",
+			mtu_bytes, facts->fallback.max_mtu_bytes
+		);
 	} else if (facts->fallback.n_ports >= facts->fallback.max_ports) {
-		refuse(candidate,
-		       "the software switch has all of the %" PRIu32 " ports it can have",
-		       facts->fallback.max_ports);
+		decide_refuse(
+			candidate,
+			"the software switch has all of the %" PRIu32 " ports it can have",
+			facts->fallback.max_ports
+		);
 	} else {
 		candidate->accepted = true;
 		snprintf(
@@ -112,37 +154,39 @@ static void judge_switch(
 	}
 }
 
+static void decide_switch(const struct decide_input *in) {
+	struct candidate *candidate = decide_add(in->decision, BACKEND_SWITCH, NULL);
+
+	judge_switch(in->facts, in->network, in->spec, candidate);
+	str_copy(candidate->resource, sizeof(candidate->resource), "vdpad-switch");
+}
+
 void decide(
 	const struct facts *facts, const struct network *network, const struct port_spec *spec,
 	struct decision *ret_decision
 ) {
-	static const enum backend_kind preference[] = {
-		BACKEND_VDPA, BACKEND_DPDK_VDPA, BACKEND_SWITCH};
+	// In the order of preference.
+	static const struct {
+		enum backend_kind backend;
+		void (*decide)(const struct decide_input *in);
+	} backends[] = {
+		{BACKEND_VDPA, decide_vdpa},
+		{BACKEND_DPDK_VDPA, decide_dpdk_vdpa},
+		{BACKEND_SWITCH, decide_switch},
+	};
+	const struct decide_input in = {facts, network, spec, ret_decision};
+	struct candidate forbidden = {0};
 
 	memset(ret_decision, 0, sizeof(*ret_decision));
-	for (size_t i = 0; i < ARRAY_LEN(preference); i++) {
-		struct candidate *candidate =
-			&ret_decision->candidates[ret_decision->n_candidates++];
-
-		candidate->backend = preference[i];
-		if (policy_allows(spec->policy, candidate->backend, candidate)) {
-			switch (candidate->backend) {
-			case BACKEND_VDPA:
-				judge_vdpa(facts, candidate);
-				break;
-			case BACKEND_DPDK_VDPA:
-				judge_dpdk_vdpa(candidate);
-				break;
-			case BACKEND_SWITCH:
-				judge_switch(facts, network, spec, candidate);
-				break;
-			case BACKEND_NONE:
-				break;
-			}
-		}
-		if (candidate->backend == BACKEND_SWITCH)
-			str_copy(candidate->resource, sizeof(candidate->resource), "vdpad-switch");
-		if (candidate->accepted && ret_decision->chosen == NULL)
-			ret_decision->chosen = candidate;
+	for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+		forbidden.backend = backends[i].backend;
+		if (policy_allows(spec->policy, forbidden.backend, &forbidden))
+			backends[i].decide(&in);
+		else
+			*decide_add(ret_decision, forbidden.backend, NULL) = forbidden;
+	}
+	for (size_t i = 0; i < ret_decision->n_candidates && ret_decision->chosen == NULL; i++) {
+		if (ret_decision->candidates[i].accepted)
+			ret_decision->chosen = &ret_decision->candidates[i];
 	}
 }

@@ -44,6 +44,7 @@ struct dpdk_vdpa_facts {
 // A pool as configured, and how much of it is used.
 struct pool_facts {
 	struct pool_config config;
+	bool pf_is_there; // POOL_VF, POOL_SF: the node has such a PCI device
 	uint32_t n_ports; // of ours
 };
 

@@ -13,8 +13,8 @@
 #define QUEUE_PAIRS_MAX 256 // a sane bound; the configuration and the backend have lower ones
 
 static const char *const policy_names[] = {
-	[POLICY_AUTO] = "auto", [POLICY_HARDWARE] = "hardware", [POLICY_SOFTWARE] = "software",
-	[POLICY_VDPA] = "vdpa", [POLICY_SWITCH] = "switch",
+	[POLICY_AUTO] = "auto", [POLICY_HARDWARE] = "hardware",   [POLICY_SOFTWARE] = "software",
+	[POLICY_VDPA] = "vdpa", [POLICY_DPDK_VDPA] = "dpdk-vdpa", [POLICY_SWITCH] = "switch",
 };
 static const char *const backend_names[] = {
 	[BACKEND_NONE] = "none",
@@ -136,7 +136,9 @@ static int set_policy(struct port_spec *spec, const char *value, struct error *e
 	if (policy_parse(value, &spec->policy) < 0)
 		return error_set(
 			e, EINVAL,
-			"policy '%s' is unknown: auto, hardware, software, vdpa or switch", value
+			"policy '%s' is unknown: auto, hardware, software, vdpa, dpdk-vdpa or "
+			"switch",
+			value
 		);
 	return 0;
 }
@@ -184,7 +186,7 @@ static const struct {
          "receive and transmit queue pairs, one for each virtual CPU at most"},
 	{"vlan", PORT_KEY_VLAN, set_vlan, "VLAN of an access port, 1 to 4094, or none"},
 	{"policy", PORT_KEY_POLICY, set_policy,
-         "backends it may get: auto, hardware, software, vdpa or switch"},
+         "backends it may get: auto, hardware, software, vdpa, dpdk-vdpa or switch"},
 	{"profile", PORT_KEY_PROFILE, set_profile, "set of virtio features that the guest sees"},
 	{"link", PORT_KEY_LINK, set_link, "up or down, as a cable plugged in or not"},
 	{"lifetime", PORT_KEY_LIFETIME, set_lifetime,

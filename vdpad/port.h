@@ -25,8 +25,9 @@ enum policy {
 	POLICY_AUTO, // hardware, else software
 	POLICY_HARDWARE,
 	POLICY_SOFTWARE,
-	POLICY_VDPA,   // only this backend
-	POLICY_SWITCH, // only this backend
+	POLICY_VDPA,      // only this backend
+	POLICY_DPDK_VDPA, // only this backend
+	POLICY_SWITCH,    // only this backend
 };
 
 enum backend_kind {

@@ -13,7 +13,7 @@
 #include "vdpad/util/cleanup.h"
 
 #define PAGE_SIZE_MAX 65536
-#define N_CONFIG_KEYS 18 // so that no loop passes for having found nothing
+#define N_CONFIG_KEYS 27 // so that no loop passes for having found nothing
 
 static char *read_page(const char *name) {
 	char path[512];
@@ -160,8 +160,8 @@ static bool is_connective(const char *word) {
 
 // An unknown key is answered with the ones that there are, "it must be a, b or c".
 static void each_key_of_the_configuration_is_in_its_page(void **state) {
-	static const char *const sections[] = {
-		"defaults", "limits", "switch", "networks", "network NAME"};
+	static const char *const sections[] = {"defaults", "limits",       "switch",   "devices",
+	                                       "networks", "network NAME", "pool NAME"};
 	size_t n = 0;
 
 	(void)state;

@@ -137,10 +137,10 @@ static void unknown_names_are_refused(void **state) {
 	        "and lifetime have defaults");
 	refuses("\n[switches]\n",
 	        "a.conf:2: unknown section [switches]: it must be [defaults], [limits], "
-	        "[switch], [networks] or [network NAME]");
+	        "[switch], [devices], [networks], [network NAME] or [pool NAME]");
 	refuses("[limits x]\n",
 	        "a.conf:1: unknown section [limits x]: it must be [defaults], "
-	        "[limits], [switch], [networks] or [network NAME]");
+	        "[limits], [switch], [devices], [networks], [network NAME] or [pool NAME]");
 	refuses("[network a/b]\n",
 	        "a.conf:1: 'a/b' is no network name: 1 to 15 of A-Z a-z 0-9 . _ "
 	        "-, as in [network fast0]");

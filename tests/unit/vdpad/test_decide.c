@@ -59,23 +59,7 @@ static void auto_takes_the_switch_and_says_why_not_hardware(void **state) {
 	        "12's standard kernel is built without it, its backports kernel and Proxmox VE's "
 	        "have "
 	        "it");
-	refuses(BACKEND_DPDK_VDPA,
-	        "vdpad " VDPAD_VERSION " does not drive NICs through DPDK's vDPA drivers yet");
-}
-
-static void each_state_of_vdpa_has_its_own_reason(void **state) {
-	(void)state;
-	facts.vdpa.module = true;
-	refuses(BACKEND_VDPA,
-	        "this kernel (6.1.0-32-amd64) has vDPA support, but it is not loaded: "
-	        "modprobe vhost_vdpa and the NIC's vDPA module");
-	facts.vdpa.bus = true;
-	refuses(BACKEND_VDPA,
-	        "this node has no vDPA device, and vdpad " VDPAD_VERSION
-	        " does not create them yet");
-	facts.vdpa.n_devices = 2;
-	refuses(BACKEND_VDPA,
-	        "vdpad " VDPAD_VERSION " does not drive vDPA devices yet; this node has 2 of them");
+	refuses(BACKEND_DPDK_VDPA, "no pool with class = vdpa has network 'fast0'");
 }
 
 static void software_policies_ask_for_no_hardware(void **state) {
@@ -97,6 +81,10 @@ static void hardware_policies_leave_nothing_here(void **state) {
 	spec.policy = POLICY_VDPA;
 	refuses(BACKEND_SWITCH, "policy vdpa asks for a kernel vDPA device only");
 	refuses(BACKEND_DPDK_VDPA, "policy vdpa asks for a kernel vDPA device only");
+	assert_null(decision.chosen);
+	spec.policy = POLICY_DPDK_VDPA;
+	refuses(BACKEND_VDPA, "policy dpdk-vdpa asks for a DPDK vDPA device only");
+	refuses(BACKEND_SWITCH, "policy dpdk-vdpa asks for a DPDK vDPA device only");
 	assert_null(decision.chosen);
 }
 
@@ -138,7 +126,6 @@ static void workers_and_huge_pages_are_told(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(auto_takes_the_switch_and_says_why_not_hardware, setup),
-		cmocka_unit_test_setup(each_state_of_vdpa_has_its_own_reason, setup),
 		cmocka_unit_test_setup(software_policies_ask_for_no_hardware, setup),
 		cmocka_unit_test_setup(hardware_policies_leave_nothing_here, setup),
 		cmocka_unit_test_setup(a_switch_that_is_away_serves_nobody, setup),

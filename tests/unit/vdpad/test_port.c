@@ -46,7 +46,7 @@ static void spec_refuses_what_is_wrong_and_says_what_is_right(void **state) {
 	        "network 'a/b' is no network name: 1 to 15 of letters, digits, "
 	        "'.', '_', '-'");
 	refuses("policy", "best",
-	        "policy 'best' is unknown: auto, hardware, software, vdpa or "
+	        "policy 'best' is unknown: auto, hardware, software, vdpa, dpdk-vdpa or "
 	        "switch");
 	refuses("link", "UP", "link 'UP' is neither up nor down");
 	refuses("lifetime", "ever", "lifetime 'ever' is neither runtime nor persistent");
@@ -157,7 +157,7 @@ static void names_of_policies_and_backends_parse_back(void **state) {
 		assert_int_equal(backend_parse(backend_name(b), &backend), 0);
 		assert_int_equal(backend, b);
 	}
-	assert_int_equal(policy_parse("dpdk-vdpa", &policy), -EINVAL);
+	assert_int_equal(policy_parse("none", &policy), -EINVAL);
 	assert_int_equal(backend_parse("auto", &backend), -EINVAL);
 }
 
