@@ -10,6 +10,10 @@
 //   EPERM      policy, a limit or the backends refuse                   exit 5
 //   EACCES     the caller may not do this                               exit 5
 //   EHOSTDOWN  a part of vdpad that the request needs is not running    exit 1
+//   EBUSY      somebody uses it                                         exit 1
+//   ENOSPC     no room for another one                                  exit 1
+//   EOPNOTSUPP this kernel, driver or device cannot                     exit 1
+//   ETIMEDOUT  it did not end in time, and may yet                      exit 1
 //   any other  it failed                                                exit 1
 
 #pragma once

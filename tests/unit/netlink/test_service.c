@@ -233,7 +233,7 @@ static void taps_are_opened_listed_and_deleted(void **state) {
 	assert_true(sd_bus_message_read(m, "h", &fd) > 0);
 	assert_int_equal(ioctl(fd, TUNGETIFF, &request), 0);
 	assert_string_equal(request.ifr_name, "vdp-net0");
-	refused(open_tap(f, "vdp-net0", "mtu"), "org.vdpad1.Error.Failed",
+	refused(open_tap(f, "vdp-net0", "mtu"), "org.vdpad1.Error.Busy",
 	        "TAP 'vdp-net0' is still open in another process");
 	sd_bus_message_unref(m);
 

@@ -46,7 +46,8 @@ static void hostile_bytes_become_one_printable_line(void **state) {
 }
 
 static void a_failure_survives_the_bus(void **state) {
-	static const int codes[] = {EINVAL, ENOENT, ENODEV, EEXIST, EPERM, EACCES, EHOSTDOWN};
+	static const int codes[] = {EINVAL,    ENOENT, ENODEV, EEXIST,     EPERM,    EACCES,
+	                            EHOSTDOWN, EBUSY,  ENOSPC, EOPNOTSUPP, ETIMEDOUT};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
