@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "vdpad/decide.h"
 #include "vdpad/network.h"
 #include "vdpad/port.h"
 #include "vdpad/util/error.h"
@@ -16,17 +17,24 @@ struct backend;
 // @port lives until the request ends; @network is copied. A failed create leaves nothing behind that
 // the backend could still remove.
 struct backend_ops {
-	// The port's socket or device is there when it ends.
+	const char *path_suffix; // of what QEMU opens: RUN_DIR/port/NAME and this
+	// Fill in what a port made by @candidate will use, before the intent is written. May be NULL.
+	int (*prepare
+	)(struct backend *backend, const struct candidate *candidate, struct port *port,
+	  struct error *e);
+	// The port's socket or device is there when it ends. The backend may set what only then is known:
+	// the MAC address if it was not asked for, resource and function.
 	void (*create
-	)(struct backend *backend, const struct port *port, const struct network *network,
+	)(struct backend *backend, struct port *port, const struct network *network,
 	  backend_done_fn done, void *userdata);
 	// VLAN and link are as in @port when it ends.
 	void (*change
 	)(struct backend *backend, const struct port *port, backend_done_fn done, void *userdata);
-	// Success as well when the port is not there.
+	// Success as well when the port is not there. -EBUSY: not while somebody uses it, whom the error names;
+	// it is to be tried again.
 	void (*delete
 	)(struct backend *backend, const struct port *port, backend_done_fn done, void *userdata);
-	// No port uses @network any more.
+	// No port of this backend uses @network any more. May be NULL.
 	void (*release_network)(struct backend *backend, const char *network);
 };
 

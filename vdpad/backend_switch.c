@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "vdpad/profile.h"
 #include "vdpad/switch_networks.h"
@@ -116,7 +117,7 @@ static void on_network_ready(void *userdata, const struct error *e) {
 }
 
 static void create(
-	struct backend *backend, const struct port *port, const struct network *network,
+	struct backend *backend, struct port *port, const struct network *network,
 	backend_done_fn done, void *userdata
 ) {
 	struct backend_switch *b = (struct backend_switch *)backend;
@@ -143,6 +144,21 @@ static void change(
 	backend_switch_push_port((struct backend_switch *)backend, port, done, userdata);
 }
 
+// Without the switch there is no socket but perhaps its file, in a directory where only the switch may
+// write in a packaged system. What stays there is harmless: nobody can connect to it, and the switch
+// replaces it. When the switch comes and still has the port, reconcile deletes it as one that
+// nobody wants.
+static void on_port_deleted(void *userdata, sd_bus_message *reply, const struct error *e) {
+	struct request *request = userdata;
+
+	(void)reply;
+	if (e != NULL && !hub_is_ready(request->backend->hub, WORKER_SWITCH)) {
+		(void)unlink(request->port->path);
+		e = NULL;
+	}
+	request_end(request, e);
+}
+
 static void delete (
 	struct backend *backend, const struct port *port, backend_done_fn done, void *userdata
 ) {
@@ -150,7 +166,9 @@ static void delete (
 	struct request *request = request_new(b, port, done, userdata);
 
 	if (request != NULL)
-		hub_call_name(b->hub, WORKER_SWITCH, "DelPort", port->spec.name, on_done, request);
+		hub_call_name(
+			b->hub, WORKER_SWITCH, "DelPort", port->spec.name, on_port_deleted, request
+		);
 }
 
 static void release_network(struct backend *backend, const char *network) {
@@ -178,6 +196,7 @@ void backend_switch_lost(struct backend_switch *b) {
 // The backend itself
 
 static const struct backend_ops ops = {
+	.path_suffix = ".sock",
 	.create = create,
 	.change = change,
 	.delete = delete,

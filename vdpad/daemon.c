@@ -14,6 +14,7 @@
 
 #include "vdpad/bus_api.h"
 #include "vdpad/lock.h"
+#include "vdpad/pool.h"
 #include "vdpad/request.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"
@@ -24,8 +25,12 @@
 
 // The node
 
+static const char *facts_root(const struct daemon *d) {
+	return d->options.facts_root != NULL ? d->options.facts_root : "";
+}
+
 static void collect(struct daemon *d) {
-	facts_collect("", &d->facts);
+	facts_collect(facts_root(d), &d->facts);
 	d->facts_ms = clock_now_ms();
 }
 
@@ -78,6 +83,39 @@ static void look_at_node(struct daemon *d) {
 	}
 }
 
+static uint32_t count_ports(const struct daemon *d, enum backend_kind kind) {
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < d->ports.n; i++)
+		n += d->ports.list[i]->port.backend == kind;
+	return n;
+}
+
+static void fill_pools(struct daemon *d) {
+	pools_collect(facts_root(d), d->config, &d->facts);
+	for (size_t i = 0; i < d->ports.n; i++)
+		pools_count_port(&d->facts, d->ports.list[i]->port.pool);
+}
+
+// A management device is also used by a port whose device is not there, or not yet.
+static void count_leases(struct daemon *d) {
+	const struct vdpa_report *report = vdpa_view_report(d->vdpa_view);
+	char name[VDPA_DEVICE_NAME_SIZE];
+
+	for (size_t i = 0; i < d->ports.n && report != NULL; i++) {
+		const struct port *port = &d->ports.list[i]->port;
+
+		if (port->backend != BACKEND_VDPA)
+			continue;
+		vdpa_device_name(port->generation, name);
+		if (vdpa_report_find(report, name) != NULL)
+			continue;
+		for (size_t k = 0; k < d->facts.n_mgmtdevs; k++)
+			d->facts.mgmtdevs[k].n_devices +=
+				strcmp(d->facts.mgmtdevs[k].name, port->resource) == 0;
+	}
+}
+
 const struct facts *daemon_facts(struct daemon *d, uint64_t max_age_ms) {
 	const struct worker_info *fallback = hub_info(d->hub, WORKER_SWITCH);
 
@@ -89,8 +127,11 @@ const struct facts *daemon_facts(struct daemon *d, uint64_t max_age_ms) {
 	d->facts.fallback.max_ports = fallback->max_ports;
 	d->facts.fallback.hugepages = fallback->hugepages;
 	d->facts.fallback.n_workers = fallback->n_workers;
-	d->facts.fallback.n_ports = (uint32_t)d->ports.n;
+	d->facts.fallback.n_ports = count_ports(d, BACKEND_SWITCH);
 	d->facts.netlink_connected = hub_is_ready(d->hub, WORKER_NETLINK);
+	vdpa_view_fill_facts(d->vdpa_view, &d->facts);
+	fill_pools(d);
+	count_leases(d);
 	return &d->facts;
 }
 
@@ -118,7 +159,24 @@ int daemon_network_of_port(
 }
 
 struct backend *daemon_backend(struct daemon *d, enum backend_kind kind) {
-	return kind == BACKEND_SWITCH ? backend_switch_base(d->fallback) : NULL;
+	switch (kind) {
+	case BACKEND_VDPA:
+		return backend_vdpa_base(d->vdpa);
+	case BACKEND_SWITCH:
+		return backend_switch_base(d->fallback);
+	case BACKEND_DPDK_VDPA:
+	case BACKEND_NONE:
+		break;
+	}
+	return NULL;
+}
+
+enum worker daemon_worker(enum backend_kind kind) {
+	return kind == BACKEND_VDPA ? WORKER_NETLINK : WORKER_SWITCH;
+}
+
+bool daemon_is_restoring(const struct daemon *d, enum backend_kind kind) {
+	return kind == BACKEND_VDPA ? vdpa_view_is_asking(d->vdpa_view) : d->restore.running;
 }
 
 void daemon_port_changed(struct daemon *d, const struct managed_port *port) {
@@ -164,6 +222,7 @@ int daemon_reload(struct daemon *d, struct error *e) {
 	log_info("the configuration was read again: %zu networks", d->networks.n);
 	warn_of_vanished_networks(d);
 	restore_start(d);
+	vdpa_restore_look(d);
 	return 0;
 }
 
@@ -201,6 +260,8 @@ static void on_ready(void *userdata, enum worker worker) {
 	log_info("%s %s, process %u, is ready", worker_name(worker), info->version, info->pid);
 	notify_status(d);
 	restore_start(d);
+	if (worker == WORKER_NETLINK)
+		vdpa_restore_look(d);
 	requests_wake(d->requests);
 }
 
@@ -212,16 +273,19 @@ static void on_lost(void *userdata, enum worker worker) {
 		worker == WORKER_SWITCH ? ": its ports are degraded until it is back" : ""
 	);
 	notify_status(d);
-	if (worker != WORKER_SWITCH)
+	if (worker == WORKER_NETLINK) {
+		vdpa_restore_lost(d); // devices are the kernel's and stay
 		return;
+	}
 	backend_switch_lost(d->fallback);
 	for (size_t i = 0; i < d->ports.n; i++) {
 		struct managed_port *port = d->ports.list[i];
 
+		if (daemon_worker(port->port.backend) != WORKER_SWITCH)
+			continue;
 		port->connected = false;
 		port->detail[0] = '\0';
-		if (port->port.backend != BACKEND_SWITCH || port->act != PORT_IDLE ||
-		    port->port.state == PORT_DELETING)
+		if (port->act != PORT_IDLE || port->port.state == PORT_DELETING)
 			continue;
 		port_enter(
 			port, PORT_DEGRADED,
@@ -250,11 +314,16 @@ static void on_port_changed(
 		daemon_port_changed(d, port);
 }
 
+static void on_vdpa_changed(void *userdata) {
+	vdpa_restore_look(userdata);
+}
+
 static const struct hub_handlers hub_handlers = {
 	.settings = on_settings,
 	.ready = on_ready,
 	.lost = on_lost,
 	.port_changed = on_port_changed,
+	.vdpa_changed = on_vdpa_changed,
 };
 
 // Events
@@ -321,10 +390,12 @@ static int load_port(void *userdata, const struct port *port, enum store_intent 
 		port_enter(managed, PORT_DELETING, "vdpad ended while the port was being deleted");
 	else if (intent == STORE_CREATE)
 		port_enter(managed, PORT_CREATING, "");
-	else if (port->backend != BACKEND_SWITCH)
-		port_enter(managed, PORT_FAILED, "this vdpad lacks the backend that it is on");
-	else
+	else if (port->backend == BACKEND_VDPA)
+		port_enter(managed, PORT_DEGRADED, "vdpad-netlink has not come yet");
+	else if (port->backend == BACKEND_SWITCH)
 		port_enter(managed, PORT_DEGRADED, "vdpad-switch has not come yet");
+	else
+		port_enter(managed, PORT_FAILED, "this vdpad lacks the backend that it is on");
 	return 0;
 }
 
@@ -399,6 +470,16 @@ static void find_machine_id(struct daemon *d) {
 		);
 }
 
+static int start_vdpa(struct daemon *d) {
+	int r = vdpa_calls_new(d->hub, &d->vdpa_calls);
+
+	if (r == 0)
+		r = vdpa_view_new(d->vdpa_calls, vdpa_restore_told, d, &d->vdpa_view);
+	if (r == 0)
+		r = backend_vdpa_new(d, &d->vdpa);
+	return r < 0 ? r : vdpa_restore_init(d);
+}
+
 static int start(struct daemon *d, struct error *e) {
 	bool changed;
 	int r;
@@ -434,7 +515,7 @@ static int start(struct daemon *d, struct error *e) {
 	r = hub_new(d->event, d->options.run_dir, &hub_handlers, d, &d->hub, e);
 	if (r < 0)
 		return r;
-	if (backend_switch_new(d->hub, &d->fallback) < 0)
+	if (backend_switch_new(d->hub, &d->fallback) < 0 || start_vdpa(d) < 0)
 		return error_set(e, ENOMEM, "out of memory");
 	return bus_api_take_name(d->api, e);
 }
@@ -476,6 +557,10 @@ void daemon_free(struct daemon *d) {
 		return;
 	hub_free(d->hub); // ends what is under way, which needs all the rest
 	backend_switch_free(d->fallback);
+	vdpa_restore_done(d);
+	backend_vdpa_free(d->vdpa);
+	vdpa_view_free(d->vdpa_view);
+	vdpa_calls_free(d->vdpa_calls);
 	requests_free(d->requests);
 	bus_api_free(d->api);
 	sd_event_source_unref(d->timer);

@@ -11,6 +11,7 @@
 #include <systemd/sd-id128.h>
 
 #include "vdpad/backend_switch.h"
+#include "vdpad/backend_vdpa.h"
 #include "vdpad/config.h"
 #include "vdpad/facts.h"
 #include "vdpad/hub.h"
@@ -19,6 +20,8 @@
 #include "vdpad/restore.h"
 #include "vdpad/store.h"
 #include "vdpad/util/error.h"
+#include "vdpad/vdpa_restore.h"
+#include "vdpad/vdpa_view.h"
 
 struct bus_api;
 struct requests;
@@ -28,6 +31,7 @@ struct daemon_options {
 	const char *cluster_path;
 	const char *run_dir;
 	const char *state_dir;
+	const char *facts_root; // below which the node is looked at; NULL for the real one
 };
 
 struct daemon {
@@ -49,6 +53,10 @@ struct daemon {
 	struct backend_switch *fallback;
 	struct hub *hub;
 	struct restore restore;
+	struct vdpa_calls *vdpa_calls;
+	struct vdpa_view *vdpa_view;
+	struct backend_vdpa *vdpa;
+	struct vdpa_restore vdpa_restore;
 	sd_event_source *timer;
 };
 
@@ -78,6 +86,12 @@ int daemon_network_of_port(
 
 // NULL when this build has no such backend.
 struct backend *daemon_backend(struct daemon *d, enum backend_kind kind);
+
+// Whether ports of this backend that are degraded may be served in a moment.
+bool daemon_is_restoring(const struct daemon *d, enum backend_kind kind);
+
+// The worker that ports of this backend need.
+enum worker daemon_worker(enum backend_kind kind);
 
 // The port's state, reason or specification changed: tell the bus.
 void daemon_port_changed(struct daemon *d, const struct managed_port *port);

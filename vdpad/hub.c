@@ -34,6 +34,7 @@ struct call {
 	LIST_ENTRY(call) entries;
 	struct link *link;
 	sd_bus_slot *slot;
+	uint32_t timeout_ms;
 	hub_reply_fn done;
 	void *userdata;
 };
@@ -137,8 +138,8 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
 	if (sd_bus_error_has_name(bus_error, SD_BUS_ERROR_NO_REPLY) ||
 	    sd_bus_error_has_name(bus_error, SD_BUS_ERROR_TIMEOUT))
 		error_set(
-			&e, EHOSTDOWN, "%s did not answer within %d ms",
-			worker_name(call->link->worker), LINK_CALL_TIMEOUT_MS
+			&e, EHOSTDOWN, "%s did not answer within %u ms",
+			worker_name(call->link->worker), call->timeout_ms
 		);
 	else
 		error_from_bus(&e, -sd_bus_error_get_errno(bus_error), bus_error);
@@ -248,6 +249,15 @@ static int on_port_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 	return 1;
 }
 
+static int on_vdpa_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	struct link *link = userdata;
+
+	(void)m;
+	(void)ret_error;
+	link->hub->handlers->vdpa_changed(link->hub->userdata);
+	return 1;
+}
+
 static const sd_bus_vtable hub_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD("Register", "sa{sv}", "a{sv}", on_register, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -295,8 +305,13 @@ static int link_start(struct link *link, int fd) {
 		link->bus, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
 		"Disconnected", on_disconnected, link
 	);
-	if (r < 0 || link->worker != WORKER_SWITCH)
+	if (r < 0)
 		return r;
+	if (link->worker == WORKER_NETLINK)
+		return sd_bus_match_signal(
+			link->bus, NULL, NULL, IPC_NETLINK_PATH, IPC_NETLINK_IFACE, "VdpaChanged",
+			on_vdpa_changed, link
+		);
 	return sd_bus_match_signal(
 		link->bus, NULL, NULL, IPC_SWITCH_PATH, IPC_SWITCH_IFACE, "PortChanged",
 		on_port_changed, link
@@ -439,6 +454,13 @@ void hub_call(
 	struct hub *hub, enum worker worker, sd_bus_message *m, int append_result,
 	hub_reply_fn done, void *userdata
 ) {
+	hub_call_within(hub, worker, m, append_result, LINK_CALL_TIMEOUT_MS, done, userdata);
+}
+
+void hub_call_within(
+	struct hub *hub, enum worker worker, sd_bus_message *m, int append_result,
+	uint32_t timeout_ms, hub_reply_fn done, void *userdata
+) {
 	_cleanup_message_ sd_bus_message *message = m;
 	struct link *link = &hub->links[worker];
 	struct call *call;
@@ -455,8 +477,7 @@ void hub_call(
 		r = -ENOMEM;
 	if (r >= 0)
 		r = sd_bus_call_async(
-			link->bus, &call->slot, message, on_reply, call,
-			(uint64_t)LINK_CALL_TIMEOUT_MS * 1000
+			link->bus, &call->slot, message, on_reply, call, (uint64_t)timeout_ms * 1000
 		);
 	// A link that is over, which the event loop will say next, ends this call with the others.
 	if (r < 0 && (call == NULL || append_result < 0 || sd_bus_is_open(link->bus) > 0)) {
@@ -466,6 +487,7 @@ void hub_call(
 		return;
 	}
 	call->link = link;
+	call->timeout_ms = timeout_ms;
 	call->done = done;
 	call->userdata = userdata;
 	LIST_INSERT_HEAD(&link->calls, call, entries);

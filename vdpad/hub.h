@@ -5,7 +5,7 @@
 //
 // Calls to workers never block: hub_call() ends in exactly one call of its function, with the answer
 // or with an error: the worker's own, -EHOSTDOWN when it is not there or goes away, or when it did
-// not answer in LINK_CALL_TIMEOUT_MS.
+// not answer in time, which is LINK_CALL_TIMEOUT_MS unless the caller says otherwise.
 
 #pragma once
 
@@ -45,6 +45,7 @@ struct hub_handlers {
 	void (*port_changed
 	)(void *userdata, const char *name, uint64_t generation, bool connected,
 	  const char *detail);
+	void (*vdpa_changed)(void *userdata); // vdpad-netlink: look again
 };
 
 struct hub;
@@ -75,6 +76,12 @@ typedef void (*hub_reply_fn)(void *userdata, sd_bus_message *reply, const struct
 void hub_call(
 	struct hub *hub, enum worker worker, sd_bus_message *m, int append_result,
 	hub_reply_fn done, void *userdata
+);
+
+// The same for one that may take longer, or must not take as long: @timeout_ms.
+void hub_call_within(
+	struct hub *hub, enum worker worker, sd_bus_message *m, int append_result,
+	uint32_t timeout_ms, hub_reply_fn done, void *userdata
 );
 
 // The same for a call whose only argument is a name.

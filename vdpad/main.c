@@ -16,6 +16,7 @@ enum {
 	OPTION_CLUSTER_CONFIG,
 	OPTION_RUN_DIR,
 	OPTION_STATE_DIR,
+	OPTION_FACTS_ROOT,
 	OPTION_LOG_LEVEL,
 	OPTION_HELP,
 	OPTION_VERSION,
@@ -26,6 +27,7 @@ static const struct option options[] = {
 	{"cluster-config", required_argument, NULL, OPTION_CLUSTER_CONFIG},
 	{"run-dir", required_argument, NULL, OPTION_RUN_DIR},
 	{"state-dir", required_argument, NULL, OPTION_STATE_DIR},
+	{"facts-root", required_argument, NULL, OPTION_FACTS_ROOT},
 	{"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
@@ -41,6 +43,7 @@ static const char help[] =
 	"  --cluster-config FILE  default /etc/pve/vdpad.cfg\n"
 	"  --run-dir DIR          sockets; default /run/vdpad\n"
 	"  --state-dir DIR        default /var/lib/vdpad\n"
+	"  --facts-root DIR       below which /sys, /proc and /lib are read; default /\n"
 	"  --log-level LEVEL      err, warn, info or debug; default info\n"
 	"  --help, --version\n";
 
@@ -61,6 +64,9 @@ static int parse_options(int argc, char **argv, struct daemon_options *ret_optio
 			break;
 		case OPTION_STATE_DIR:
 			ret_options->state_dir = optarg;
+			break;
+		case OPTION_FACTS_ROOT:
+			ret_options->facts_root = optarg;
 			break;
 		case OPTION_LOG_LEVEL:
 			if (log_set_level_name(optarg) == 0)

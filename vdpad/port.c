@@ -3,6 +3,7 @@
 #include "vdpad/port.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -294,6 +295,17 @@ void port_spec_fill(struct port_spec *spec, const struct port_spec *defaults) {
 	if (spec->keys & PORT_KEY_LIFETIME)
 		filled.persistent = spec->persistent;
 	*spec = filled;
+}
+
+void port_complete(struct port *port) {
+	size_t len = strlen(port->function);
+
+	if (len < 3 || strcmp(port->function + len - 3, "/sf") != 0)
+		return;
+	snprintf(
+		port->function + len, sizeof(port->function) - len, "%" PRIu64,
+		PORT_SF_BASE + port->generation
+	);
 }
 
 const char *port_spec_difference(

@@ -83,6 +83,7 @@ struct port {
 		[PORT_RESOURCE_SIZE]; // what serves it: a management device, a PCI function; "" otherwise
 	char function
 		[PORT_FUNCTION_SIZE];  // of a PF, made or set up for it: PF/FUNCTION; "" for none
+	uint64_t features;             // that the hardware offers the guest; 0: the profile's
 	char path[PORT_PATH_SIZE];     // what QEMU opens
 	char choice[PORT_CHOICE_SIZE]; // why this backend, and why not a better one
 	enum port_state state;
@@ -110,6 +111,11 @@ void port_spec_fill(struct port_spec *spec, const struct port_spec *defaults);
 // A repeated request is the same if each key that it sets has the value that the port has. Returns
 // NULL if so, else the first key that differs (static storage).
 const char *port_spec_difference(const struct port_spec *request, const struct port_spec *existing);
+
+// The lease has its generation: fill in what is called after it. A subfunction that is to be made for
+// the port, "PF/sf", becomes "PF/sf1000007".
+#define PORT_SF_BASE 1000000 // numbers of subfunctions from here on are vdpad's
+void port_complete(struct port *port);
 
 const char *policy_name(enum policy policy);
 int policy_parse(const char *name, enum policy *ret_policy);

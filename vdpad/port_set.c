@@ -107,6 +107,17 @@ size_t port_set_count_network(const struct port_set *set, const char *network) {
 	return n;
 }
 
+size_t port_set_count(const struct port_set *set, const char *network, enum backend_kind backend) {
+	size_t n = 0;
+
+	for (size_t i = 0; i < set->n; i++) {
+		const struct port *port = &set->list[i]->port;
+
+		n += port->backend == backend && strcmp(port->spec.network, network) == 0;
+	}
+	return n;
+}
+
 int port_set_begin(struct managed_port *port, enum port_act act, struct error *e) {
 	static const char *const running[] = {
 		[PORT_IDLE] = "",
@@ -128,6 +139,10 @@ int port_set_begin(struct managed_port *port, enum port_act act, struct error *e
 void port_enter(struct managed_port *port, enum port_state state, const char *reason) {
 	port->port.state = state;
 	snprintf(port->port.reason, sizeof(port->port.reason), "%s", reason);
+}
+
+bool port_has_reason(const struct managed_port *port, const char *reason) {
+	return strncmp(port->port.reason, reason, sizeof(port->port.reason) - 1) == 0;
 }
 
 void port_enter_served(struct managed_port *port) {

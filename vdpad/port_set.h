@@ -2,13 +2,14 @@
 // The daemon's table of ports, and the state machine of each.
 //
 //	 creating ---> ready <---> connected
-//	    |            |  ^          |            PortChanged of the switch: ready <-> connected
+//	    |            |  ^          |            PortChanged of the switch, or the view of kernel vDPA:
+//	    |            |  |          |            a VM's driver came or went
 //	    v            v  |          v
-//	 (undone)       degraded <-----+            the switch is lost, and back
+//	 (undone)       degraded <-----+            the switch or the device is lost, and back
 //	                 |  ^
 //	                 v  |
 //	                failed                      the switch refused it when it came back
-//	 any ---> deleting ---> (gone)
+//	 any ---> deleting ---> (gone)              a vDPA device may be in use: then it is tried again
 //
 // At most one act runs on a port at a time: while it does, port_set_begin() refuses another one.
 
@@ -34,6 +35,8 @@ struct managed_port {
 	enum port_act act; // what runs on it now
 	bool unrecorded;   // the store has an intent to change it, whose result is to be recorded
 	bool connected;    // what its backend last said
+	bool was_seen;     // vDPA: its device was there since vdpad started
+	uint8_t n_missed;  // vDPA: lists one after the other in which its device was not
 	char detail[PORT_REASON_SIZE];
 };
 
@@ -59,12 +62,17 @@ const struct managed_port *port_set_find_mac(
 );
 
 size_t port_set_count_network(const struct port_set *set, const char *network);
+// Those of them on one backend.
+size_t port_set_count(const struct port_set *set, const char *network, enum backend_kind backend);
 
 // Start @act: 0, or -EEXIST with a sentence that says what is running.
 int port_set_begin(struct managed_port *port, enum port_act act, struct error *e);
 
 // Into @state, for @reason.
 void port_enter(struct managed_port *port, enum port_state state, const char *reason);
+
+// Whether @reason, cut to fit, is the port's.
+bool port_has_reason(const struct managed_port *port, const char *reason);
 
 // Into ready or connected, by what the backend last said.
 void port_enter_served(struct managed_port *port);

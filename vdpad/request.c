@@ -54,20 +54,41 @@ static bool is_due(const struct daemon *d, enum worker worker) {
 	return !hub_is_ready(d->hub, worker) && hub_absent_ms(d->hub, worker) < REQUEST_GRACE_MS;
 }
 
+static bool may_be_hardware(enum policy policy) {
+	return policy != POLICY_SOFTWARE && policy != POLICY_SWITCH;
+}
+
+static bool may_be_software(enum policy policy) {
+	return policy == POLICY_AUTO || policy == POLICY_SOFTWARE || policy == POLICY_SWITCH;
+}
+
+// What a new port may need: hardware is decided upon after the first look at it.
+static bool lacks_worker_to_add(const struct daemon *d, const struct port_spec *spec) {
+	enum policy policy =
+		(spec->keys & PORT_KEY_POLICY) != 0 ? spec->policy : d->config->defaults.policy;
+
+	return is_due(d, WORKER_NETLINK) || (may_be_software(policy) && is_due(d, WORKER_SWITCH)) ||
+		(may_be_hardware(policy) && vdpa_restore_is_pending(d));
+}
+
 static bool lacks_worker(const struct request *request) {
 	const struct daemon *d = request->d;
+	const struct managed_port *port;
 
-	return is_due(d, WORKER_SWITCH) ||
-		(request->kind == REQUEST_ADD && is_due(d, WORKER_NETLINK));
+	if (request->kind == REQUEST_ADD)
+		return lacks_worker_to_add(d, &request->spec);
+	port = port_set_find(&d->ports, request->spec.name);
+	return port != NULL && is_due(d, daemon_worker(port->port.backend));
 }
 
 static bool port_is_busy(const struct request *request) {
-	const struct managed_port *port = port_set_find(&request->d->ports, request->spec.name);
+	const struct daemon *d = request->d;
+	const struct managed_port *port = port_set_find(&d->ports, request->spec.name);
 
 	if (port == NULL)
 		return false;
 	return port->act != PORT_IDLE ||
-		(port->port.state == PORT_DEGRADED && request->d->restore.running);
+		(port->port.state == PORT_DEGRADED && daemon_is_restoring(d, port->port.backend));
 }
 
 // Whether one that stands before @end, or any if that is NULL, is for the same port.

@@ -202,7 +202,7 @@ static void consider_trust(struct daemon *d, const struct plan *plan) {
 		if (r == 0)
 			restore->newest_seen = newest;
 	}
-	if (r == 0 && plan->complete && plan->n_unknown == 0)
+	if (r == 0 && plan->complete && plan->n_unknown == 0 && vdpa_restore_knows_all(d))
 		r = store_set_trusted(d->store, &e);
 	if (r < 0 && !restore->trouble_logged)
 		log_err("%s", e.text);
@@ -229,7 +229,7 @@ static void adopt_unknown_networks(struct daemon *d) {
 		const struct network *network = networks_find(&d->networks, r->name);
 
 		if (network != NULL && strcmp(network->tap, r->uplink) == 0 &&
-		    port_set_count_network(&d->ports, r->name) == 0)
+		    port_set_count(&d->ports, r->name, BACKEND_SWITCH) == 0)
 			switch_networks_adopt(backend_switch_networks(d->fallback), network, true);
 	}
 }
@@ -340,8 +340,8 @@ bool restore_is_needed(const struct daemon *d) {
 	for (size_t i = 0; i < d->ports.n; i++) {
 		const struct managed_port *p = d->ports.list[i];
 
-		if (p->act == PORT_IDLE && p->port.state != PORT_READY &&
-		    p->port.state != PORT_CONNECTED)
+		if (p->port.backend == BACKEND_SWITCH && p->act == PORT_IDLE &&
+		    p->port.state != PORT_READY && p->port.state != PORT_CONNECTED)
 			return true;
 	}
 	return switch_networks_n_without_uplink(backend_switch_networks(d->fallback)) > 0;

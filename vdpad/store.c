@@ -44,7 +44,8 @@ static const char *const sql[N_STATEMENTS] = {
 	[SQL_DROP_NETWORKS] = "DELETE FROM networks WHERE name NOT IN (SELECT network FROM ports)",
 	[SQL_PORTS] =
 		"SELECT name, network, mac, mtu, queue_pairs, vlan, policy, profile, link_up, "
-		"persistent, keys, backend, generation, path, choice, "
+		"persistent, keys, backend, generation, path, choice, pool, resource, function, "
+		"features, "
 		"coalesce((SELECT kind FROM intents WHERE port = name), 0) "
 		"FROM ports ORDER BY name",
 	[SQL_NETWORK] = "SELECT name, bridge, tap, mtu, ageing_s, configured FROM networks "
@@ -55,8 +56,8 @@ static const char *const sql[N_STATEMENTS] = {
 	[SQL_PUT_PORT] =
 		"INSERT OR REPLACE INTO ports (name, network, mac, mtu, queue_pairs, vlan, "
 		"policy, profile, link_up, persistent, keys, backend, generation, path, "
-		"choice) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, "
-		"?14, ?15)",
+		"choice, pool, resource, function, features) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+		"?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
 	[SQL_PUT_NETWORK] = "INSERT OR REPLACE INTO networks VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[SQL_PUT_INTENT] = "INSERT OR REPLACE INTO intents VALUES (?1, ?2)",
 	[SQL_DEL_INTENT] = "DELETE FROM intents WHERE port = ?1",
@@ -199,6 +200,10 @@ static int put_port(struct store *store, const struct port *port) {
 	sqlite3_bind_int64(stmt, 13, (int64_t)port->generation);
 	sqlite3_bind_text(stmt, 14, port->path, -1, SQLITE_STATIC);
 	sqlite3_bind_text(stmt, 15, port->choice, -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 16, port->pool, -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 17, port->resource, -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 18, port->function, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 19, (int64_t)port->features);
 	return run(stmt);
 }
 
@@ -237,6 +242,7 @@ static int do_intend(struct store *store, const struct change *change) {
 
 	if (change->intent == STORE_CREATE) {
 		r = take_generation(store, &change->port->generation);
+		port_complete(change->port);
 		if (r == 0)
 			r = put_network(store, change->network);
 		if (r < 0)
@@ -339,7 +345,7 @@ static bool column_text(sqlite3_stmt *stmt, int i, char *dst, size_t size) {
 static bool row_to_port(sqlite3_stmt *stmt, struct port *port, enum store_intent *intent) {
 	struct port_spec *spec = &port->spec;
 	char mac[MAC_TEXT_SIZE], name[16];
-	int kind = sqlite3_column_int(stmt, 15);
+	int kind = sqlite3_column_int(stmt, 19);
 
 	memset(port, 0, sizeof(*port));
 	if (!column_text(stmt, 0, spec->name, sizeof(spec->name)) ||
@@ -347,7 +353,10 @@ static bool row_to_port(sqlite3_stmt *stmt, struct port *port, enum store_intent
 	    !column_text(stmt, 2, mac, sizeof(mac)) ||
 	    !column_text(stmt, 7, spec->profile, sizeof(spec->profile)) ||
 	    !column_text(stmt, 13, port->path, sizeof(port->path)) ||
-	    !column_text(stmt, 14, port->choice, sizeof(port->choice)))
+	    !column_text(stmt, 14, port->choice, sizeof(port->choice)) ||
+	    !column_text(stmt, 15, port->pool, sizeof(port->pool)) ||
+	    !column_text(stmt, 16, port->resource, sizeof(port->resource)) ||
+	    !column_text(stmt, 17, port->function, sizeof(port->function)))
 		return false;
 	if (!port_name_is_valid(spec->name) || !network_name_is_valid(spec->network) ||
 	    mac_addr_parse(mac, &spec->mac) < 0)
@@ -365,6 +374,7 @@ static bool row_to_port(sqlite3_stmt *stmt, struct port *port, enum store_intent
 	spec->persistent = sqlite3_column_int(stmt, 9) != 0;
 	spec->keys = (uint32_t)sqlite3_column_int64(stmt, 10);
 	port->generation = (uint64_t)sqlite3_column_int64(stmt, 12);
+	port->features = (uint64_t)sqlite3_column_int64(stmt, 18);
 	*intent = (enum store_intent)kind;
 	return true;
 }

@@ -15,14 +15,13 @@
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/parse.h"
 
-#define SCHEMA_VERSION 1
 #define APPLICATION_ID 0x76647061 // "vdpa": for file(1), and against another program's file
 #define BUSY_TIMEOUT_MS 100       // somebody looks at the file with sqlite3(1)
 #define SPARE_FILE "spare"
 #define SPARE_BYTES (256 * 1024) // a log of some deletions and the file's growth
 #define LOG_PAGES 256            // of 4 KiB: then the log goes into the file, and begins again
 
-// ports.keys is the bit set PORT_KEY_*, intents.kind is enum store_intent.
+// The first schema. ports.keys is the bit set PORT_KEY_*, intents.kind is enum store_intent.
 static const char schema[] =
 	"CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE networks (name TEXT PRIMARY KEY NOT NULL, bridge TEXT NOT NULL,"
@@ -37,6 +36,16 @@ static const char schema[] =
 	"CREATE TABLE intents (port TEXT PRIMARY KEY NOT NULL, kind INTEGER NOT NULL)"
 	" WITHOUT ROWID;"
 	"INSERT INTO meta VALUES ('generation', 0), ('trusted', 0), ('boot_id', '');";
+
+// What changed since: upgrades[i] leads from version i + 1 to i + 2. A new file goes through all.
+static const char *const upgrades[] = {
+	// Ports on hardware.
+	"ALTER TABLE ports ADD COLUMN pool TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE ports ADD COLUMN resource TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE ports ADD COLUMN function TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE ports ADD COLUMN features INTEGER NOT NULL DEFAULT 0;",
+};
+#define SCHEMA_VERSION (1 + (int)ARRAY_LEN(upgrades))
 
 int store_file_errno(sqlite3 *db) {
 	switch (sqlite3_errcode(db)) {
@@ -155,7 +164,7 @@ static int check(sqlite3 *db, const char *path, bool *ret_empty, struct error *e
 			"added again",
 			path, (long long)version, SCHEMA_VERSION
 		);
-	if (version != SCHEMA_VERSION)
+	if (version < 1)
 		return store_file_damaged(path, "its schema version is unknown", e);
 	r = query_text(db, path, "PRAGMA quick_check(1)", verdict, sizeof(verdict), e);
 	if (r < 0)
@@ -172,20 +181,46 @@ static int check(sqlite3 *db, const char *path, bool *ret_empty, struct error *e
 	return 0;
 }
 
+// Within a transaction, from @version to the present one.
+static bool run_upgrades(sqlite3 *db, int64_t version) {
+	char head[64];
+
+	for (size_t i = (size_t)version - 1; i < ARRAY_LEN(upgrades); i++) {
+		if (sqlite3_exec(db, upgrades[i], NULL, NULL, NULL) != SQLITE_OK)
+			return false;
+	}
+	snprintf(head, sizeof(head), "PRAGMA user_version=%d; COMMIT", SCHEMA_VERSION);
+	return sqlite3_exec(db, head, NULL, NULL, NULL) == SQLITE_OK;
+}
+
 static int make_schema(sqlite3 *db, const char *path, struct error *e) {
 	char head[128];
 
-	snprintf(
-		head, sizeof(head), "BEGIN; PRAGMA application_id=%d; PRAGMA user_version=%d;",
-		APPLICATION_ID, SCHEMA_VERSION
-	);
+	snprintf(head, sizeof(head), "BEGIN; PRAGMA application_id=%d;", APPLICATION_ID);
 	if (sqlite3_exec(db, head, NULL, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_exec(db, schema, NULL, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK ||
+	    sqlite3_exec(db, schema, NULL, NULL, NULL) != SQLITE_OK || !run_upgrades(db, 1) ||
 	    sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) !=
 	            SQLITE_OK)
 		return error_set(
 			e, store_file_errno(db), "cannot make the state file %s: %s", path,
+			sqlite3_errmsg(db)
+		);
+	return 0;
+}
+
+// One transaction: a vdpad that ends in it leaves the old file.
+static int upgrade(sqlite3 *db, const char *path, struct error *e) {
+	int64_t version = 0;
+	int r;
+
+	r = query_number(db, path, "PRAGMA user_version", &version, e);
+	if (r < 0 || version == SCHEMA_VERSION)
+		return r;
+	if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
+	    !run_upgrades(db, version))
+		return error_set(
+			e, store_file_errno(db),
+			"cannot bring the state file %s to this version: %s", path,
 			sqlite3_errmsg(db)
 		);
 	return 0;
@@ -280,8 +315,8 @@ int store_file_open(
 	if (r < 0)
 		return r;
 	r = set_modes(db, path, e);
-	if (r == 0 && empty)
-		r = make_schema(db, path, e);
+	if (r == 0)
+		r = empty ? make_schema(db, path, e) : upgrade(db, path, e);
 	if (r == 0)
 		r = read_meta(db, path, ret_meta, e);
 	if (r < 0)

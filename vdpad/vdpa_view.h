@@ -1,64 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What the node has of kernel vDPA, as vdpad-netlink last told it: management devices and devices. Asked for when
-// the worker becomes ready, when it signals a change, after each act of ours, and every few seconds
-// while ports are on such devices, since the kernel tells nobody that a guest's driver came or went.
+// What the node has of kernel vDPA, as vdpad-netlink last told it: management devices and devices. Asked for
+// by vdpa_restore.c, which knows when: the kernel tells nobody that a guest's driver came or went.
 //
-// The view is never taken as proof that something is absent unless both lists came whole and no act ran
-// meanwhile. While the kernel's family is wedged, the last view stays and says since when.
+// The view is never taken as proof that something is absent unless both lists came whole. As the lists go through
+// vdpa_calls, what was done before they were asked for is in them, and what an act is doing
+// meanwhile is known by its port being busy. While the kernel's family is wedged, the last view stays.
 
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "vdpad/vdpa_calls.h"
+#include "vdpad/vdpa_report.h"
 
-#include <systemd/sd-bus.h>
+struct vdpa_view;
 
-#include "vdpad/facts.h"
-#include "vdpad/port.h"
-#include "vdpad/util/error.h"
+// Both lists came, or not: then the old ones stay. @e is NULL if they did, and borrowed.
+typedef void (*vdpa_view_fn)(void *userdata, const struct error *e);
 
-#define VDPA_DEVICE_NAME_SIZE 64
+// @calls is borrowed. Returns 0 or -ENOMEM. Freed after the hub.
+int vdpa_view_new(
+	struct vdpa_calls *calls, vdpa_view_fn told, void *userdata, struct vdpa_view **ret_view
+);
+void vdpa_view_free(struct vdpa_view *view);
 
-struct reported_vdpa {
-	char name[VDPA_DEVICE_NAME_SIZE]; // the kernel's; anybody's
-	char mgmtdev[PORT_RESOURCE_SIZE];
-	char driver[FACTS_DRIVER_SIZE];
-	char node[PORT_PATH_SIZE]; // "" for none
-	bool has_mac;
-	struct mac_addr mac;
-	uint32_t mtu_bytes; // 0: not said
-	uint32_t queue_pairs;
-	uint32_t max_vqs;
-	uint32_t uid;
-	uint64_t features;
-	uint64_t generation; // of our lease by its name; 0: not ours
-	bool active;         // a guest's driver runs
-	bool parked;
-};
+// Ask for both lists; once more after those that are on their way, however often this is called.
+void vdpa_view_ask(struct vdpa_view *view);
+bool vdpa_view_is_asking(const struct vdpa_view *view);
 
-struct vdpa_report {
-	struct reported_vdpa *devices; // sorted by name
-	size_t n_devices;
-	struct mgmtdev_facts *mgmtdevs; // sorted by name, n_devices counted
-	size_t n_mgmtdevs;
-};
-
-// Our name for a device: "vdpad-" and the generation in hexadecimal, at most 15 characters.
-void vdpa_device_name(uint64_t generation, char name[static VDPA_DEVICE_NAME_SIZE]);
-
-// The generation that @name carries; 0 if it is not one of ours.
-uint64_t vdpa_device_generation(const char *name);
-
-// The answers of ListMgmtdevs() and ListVdpa(). Strict: an entry that is not understood makes a list void.
-// Return 0 and what the caller owns (vdpa_report_done), or -errno with a sentence.
-int vdpa_report_read_mgmtdevs(sd_bus_message *m, struct vdpa_report *report, struct error *e);
-int vdpa_report_read_devices(sd_bus_message *m, struct vdpa_report *report, struct error *e);
-void vdpa_report_done(struct vdpa_report *report);
-
-// NULL when there is none of that name.
-const struct reported_vdpa *vdpa_report_find(const struct vdpa_report *report, const char *name);
+// What was told last; NULL when nothing ever was.
+const struct vdpa_report *vdpa_view_report(const struct vdpa_view *view);
 
 // The view's part of the facts: management devices, asked, wedged.
-struct vdpa_view;
 void vdpa_view_fill_facts(const struct vdpa_view *view, struct facts *facts);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/fake/vdpa_kernel.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"
 #include "vdpad/util/ipc.h"
@@ -275,6 +276,7 @@ void node_netlink_comes(struct node *node) {
 		node, IPC_NETLINK_LINK, IPC_NETLINK_PATH, IPC_NETLINK_IFACE, netlink_vtable,
 		"netlink"
 	);
+	assert_true(vdpa_kernel_serve(node->netlink, node->kernel) >= 0);
 }
 
 void node_netlink_goes(struct node *node) {
@@ -289,10 +291,25 @@ void node_init(struct node *node, const char *config) {
 	snprintf(node->config, sizeof(node->config), "%s/vdpad.conf", node->dir);
 	snprintf(node->run_dir, sizeof(node->run_dir), "%s/run", node->dir);
 	snprintf(node->state_dir, sizeof(node->state_dir), "%s/state", node->dir);
+	snprintf(node->kernel, sizeof(node->kernel), "%s/kernel", node->dir);
+	vdpa_kernel_make(node->kernel);
 	file = fopen(node->config, "w");
 	assert_non_null(file);
 	fputs(config, file);
 	assert_int_equal(fclose(file), 0);
+}
+
+void node_have_vdpa(struct node *node) {
+	char command[512];
+
+	snprintf(node->root, sizeof(node->root), "%s/root", node->dir);
+	snprintf(
+		command, sizeof(command),
+		"mkdir -p %s/sys/bus/vdpa/devices %s/sys/bus/vdpa/drivers/vhost_vdpa "
+		"%s/sys/bus/pci/devices/0000:3b:00.0",
+		node->root, node->root, node->root
+	);
+	assert_int_equal(system(command), 0);
 }
 
 void node_start_vdpad(struct node *node) {
@@ -300,6 +317,7 @@ void node_start_vdpad(struct node *node) {
 		.config_path = node->config,
 		.run_dir = node->run_dir,
 		.state_dir = node->state_dir,
+		.facts_root = node->root,
 	};
 	struct error e;
 
@@ -393,6 +411,20 @@ void node_add(
 	assert_true(
 		sd_bus_message_append(
 			m, "sa{sv}b", port, 1, "network", "s", network, (int)may_exist
+		) >= 0
+	);
+	send(node, m, ret);
+}
+
+void node_add_with(
+	struct node *node, const char *port, const char *network, const char *key,
+	const char *value, struct answer *ret
+) {
+	sd_bus_message *m = new_call(node, "AddPort");
+
+	assert_true(
+		sd_bus_message_append(
+			m, "sa{sv}b", port, 2, "network", "s", network, key, "s", value, 0
 		) >= 0
 	);
 	send(node, m, ret);

@@ -33,12 +33,17 @@ struct node {
 	size_t n_networks;
 	char taps[NODE_MAX_THINGS][NETWORK_NAME_SIZE];
 	size_t n_taps;
-	int n_set_port; // calls so far
+	int n_set_port;  // calls so far
+	char kernel[96]; // of vDPA: see tests/fake/vdpa_kernel.h
+	char root[96];   // the node's /sys; "" for the real one
 };
 
 // @config is the text of vdpad.conf. Nothing runs yet.
 void node_init(struct node *node, const char *config);
 void node_done(struct node *node);
+
+// The node has a kernel with vDPA. Before vdpad is started.
+void node_have_vdpa(struct node *node);
 
 // vdpad comes and goes; goes as by SIGTERM. What the workers have stays.
 void node_start_vdpad(struct node *node);
@@ -70,6 +75,11 @@ struct answer {
 };
 void node_add(
 	struct node *node, const char *port, const char *network, bool may_exist, struct answer *ret
+);
+// The same with one more key of a specification.
+void node_add_with(
+	struct node *node, const char *port, const char *network, const char *key,
+	const char *value, struct answer *ret
 );
 void node_set_vlan(struct node *node, const char *port, const char *vlan, struct answer *ret);
 void node_del(struct node *node, const char *port, struct answer *ret);

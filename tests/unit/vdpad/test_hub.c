@@ -52,7 +52,12 @@ static void on_port_changed(
 	n_changed++;
 }
 
-static const struct hub_handlers handlers = {on_settings, on_ready, on_lost, on_port_changed};
+static void on_vdpa_changed(void *userdata) {
+	(void)userdata;
+}
+
+static const struct hub_handlers handlers = {
+	on_settings, on_ready, on_lost, on_port_changed, on_vdpa_changed};
 
 static int start(void **state) {
 	struct error e;
