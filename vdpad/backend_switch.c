@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "vdpad/profile.h"
 #include "vdpad/switch_networks.h"
 #include "vdpad/util/cleanup.h"
+#include "vdpad/util/ipc.h"
 
 struct backend_switch {
 	struct backend base;
@@ -48,24 +48,31 @@ static struct request *request_new(
 	return request;
 }
 
-static void set_port(struct request *request, hub_reply_fn done) {
-	const struct port *port = request->port;
+static int fill_port(sd_bus_message *m, const struct port *port) {
 	const struct port_spec *spec = &port->spec;
-	const struct profile *profile = profile_find(spec->profile);
-	struct hub *hub = request->backend->hub;
-	sd_bus_message *m = hub_message(hub, WORKER_SWITCH, "SetPort");
-	int r = 0;
+	int r;
 
-	if (m != NULL)
+	r = sd_bus_message_append_basic(m, 's', spec->name);
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "{sv}");
+	if (r >= 0)
 		r = sd_bus_message_append(
-			m, "sa{sv}", spec->name, 8, "network", "s", spec->network, "path", "s",
-			port->path, "mtu", "u", spec->mtu_bytes, "queue_pairs", "u",
+			m, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "network", "s", spec->network,
+			"path", "s", port->path, "mtu", "u", spec->mtu_bytes, "queue_pairs", "u",
 			spec->queue_pairs, "vlan", "u", spec->vlan, "link_up", "b",
-			(int)spec->link_up, "features", "t",
-			profile != NULL ? profile->features : UINT64_C(0), "generation", "t",
+			(int)spec->link_up, "features", "t", port_features(port), "generation", "t",
 			port->generation
 		);
-	hub_call(hub, WORKER_SWITCH, m, r, done, request);
+	if (r >= 0 && port->backend == BACKEND_DPDK_VDPA)
+		r = ipc_dict_add_s(m, "device", port->resource);
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static void set_port(struct request *request, hub_reply_fn done) {
+	struct hub *hub = request->backend->hub;
+	sd_bus_message *m = hub_message(hub, WORKER_SWITCH, "SetPort");
+
+	hub_call(hub, WORKER_SWITCH, m, m != NULL ? fill_port(m, request->port) : 0, done, request);
 }
 
 static void on_done(void *userdata, sd_bus_message *reply, const struct error *e) {
@@ -113,6 +120,15 @@ static void on_network_ready(void *userdata, const struct error *e) {
 	if (e != NULL)
 		request_end(request, e);
 	else
+		set_port(request, on_port_created);
+}
+
+void backend_switch_make_port(
+	struct backend_switch *b, const struct port *port, backend_done_fn done, void *userdata
+) {
+	struct request *request = request_new(b, port, done, userdata);
+
+	if (request != NULL)
 		set_port(request, on_port_created);
 }
 

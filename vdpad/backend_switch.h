@@ -19,6 +19,12 @@ struct switch_networks *backend_switch_networks(struct backend_switch *backend);
 // The switch is gone, and all its networks with it.
 void backend_switch_lost(struct backend_switch *backend);
 
+// Make @port without a network: one whose frames do not pass the switch.
+void backend_switch_make_port(
+	struct backend_switch *backend, const struct port *port, backend_done_fn done,
+	void *userdata
+);
+
 // Steps of reconcile. They and those of switch_networks do not wait: the link keeps the order, so
 // that ports can be pushed behind their network at once.
 void backend_switch_push_port(

@@ -3,8 +3,6 @@
 #include "vdpad/backend_vdpa.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +13,13 @@
 #include "vdpad/util/ipc.h"
 #include "vdpad/util/log.h"
 #include "vdpad/vdpa_fit.h"
+#include "vdpad/vdpa_node.h"
 
 struct backend_vdpa {
 	struct backend base;
 	struct daemon *d;
 	struct vdpa_calls *calls; // the daemon's
-	char user[33], group[33]; // as last looked up; "" for never
-	uint32_t uid, gid;
+	struct vdpa_owner owner;
 };
 
 // One request of the daemon on a port.
@@ -104,60 +102,16 @@ static bool split_function(
 	return true;
 }
 
-// The owner of nodes
-
-// Looked up once: a user database in the network may take its time.
 int backend_vdpa_owner(
 	struct backend_vdpa *b, uint32_t *ret_uid, uint32_t *ret_gid, struct error *e
 ) {
-	const struct config *config = b->d->config;
-	const struct passwd *user;
-	const struct group *group;
+	int r = vdpa_owner_find(&b->owner, b->d->config, e);
 
-	if (strcmp(b->user, config->devices.user) != 0 ||
-	    strcmp(b->group, config->fallback.socket_group) != 0) {
-		user = getpwnam(config->devices.user);
-		if (user == NULL)
-			return error_set(
-				e, ESRCH,
-				"there is no user '%s' to own vDPA devices: see [devices] user in "
-				"vdpad.conf(5)",
-				config->devices.user
-			);
-		group = getgrnam(config->fallback.socket_group);
-		b->uid = user->pw_uid;
-		b->gid = group != NULL ? group->gr_gid : user->pw_gid;
-		str_copy(b->user, sizeof(b->user), config->devices.user);
-		str_copy(b->group, sizeof(b->group), config->fallback.socket_group);
-	}
-	*ret_uid = b->uid;
-	*ret_gid = b->gid;
+	if (r < 0)
+		return r;
+	*ret_uid = b->owner.uid;
+	*ret_gid = b->owner.gid;
 	return 0;
-}
-
-// The link that QEMU opens
-
-int backend_vdpa_link(const struct port *port, const char *node, struct error *e) {
-	char temporary[PORT_PATH_SIZE + 8];
-
-	snprintf(temporary, sizeof(temporary), "%s.new", port->path);
-	(void)unlink(temporary);
-	if (symlink(node, temporary) < 0 || rename(temporary, port->path) < 0) {
-		int code = errno;
-
-		(void)unlink(temporary);
-		return error_set(
-			e, code, "cannot make the link %s to %s: %s", port->path, node,
-			strerror(code)
-		);
-	}
-	return 0;
-}
-
-void backend_vdpa_read_link(const struct port *port, char *node, size_t size) {
-	ssize_t n = readlink(port->path, node, size - 1);
-
-	node[n > 0 ? n : 0] = '\0';
 }
 
 // Creating
@@ -202,8 +156,10 @@ static void on_function_deleted(void *userdata, sd_bus_message *reply, const str
 	struct request *request = userdata;
 
 	(void)reply;
-	if (e != NULL)
+	if (e != NULL) {
 		log_warn("cannot give back function %s: %s", request->seen->function, e->text);
+		vdpa_functions_look(request->backend->d);
+	}
 	request_end(request, &request->failure);
 }
 
@@ -269,7 +225,7 @@ static int take_over(struct request *request, sd_bus_message *reply, struct erro
 		port->spec.mac = device.mac;
 	port->features = request->fit.features;
 	str_copy(port->resource, sizeof(port->resource), request->mgmtdev);
-	return backend_vdpa_link(port, device.node, e);
+	return vdpa_link_set(port, device.node, e);
 }
 
 static void on_added(void *userdata, sd_bus_message *reply, const struct error *e) {

@@ -30,9 +30,6 @@ int backend_vdpa_owner(
 
 // Steps of reconcile.
 //
-// Have the port's link point to @node: 0 or -errno with a sentence. And where it points to: "" for nowhere.
-int backend_vdpa_link(const struct port *port, const char *node, struct error *e);
-void backend_vdpa_read_link(const struct port *port, char *node, size_t size);
 // Give the node to its owner, take it out of its parking place.
 void backend_vdpa_own(
 	struct backend_vdpa *backend, const struct port *port, backend_done_fn done, void *userdata

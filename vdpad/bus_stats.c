@@ -13,8 +13,10 @@
 
 struct query {
 	struct daemon *d;
-	sd_bus_message *request;   // owned
-	char name[PORT_NAME_SIZE]; // "": all
+	sd_bus_message *request;     // owned
+	sd_bus_message *reply;       // owned, while it is being filled
+	char name[PORT_NAME_SIZE];   // "": all
+	char device[PORT_NAME_SIZE]; // the port whose device is asked for
 };
 
 static bool is_uplink(struct daemon *d, const char *name) {
@@ -68,49 +70,129 @@ static int add_without_counters(const struct query *query, sd_bus_message *to) {
 		const struct port *port = &ports->list[i]->port;
 		bool served = port->state == PORT_READY || port->state == PORT_CONNECTED;
 
-		if (!served && is_asked_for(query, port->spec.name))
+		if (!served && port->backend != BACKEND_VDPA &&
+		    is_asked_for(query, port->spec.name))
 			r = sd_bus_message_append(to, "{sa{sv}}", port->spec.name, 0);
 	}
 	return r;
 }
 
-static int answer(const struct query *query, sd_bus_message *from) {
-	_cleanup_message_ sd_bus_message *reply = NULL;
-	int r;
+// The vendor's counters of a device, each as "NAME t".
+static int copy_counters(sd_bus_message *from, sd_bus_message *to) {
+	const char *name;
+	uint64_t value;
+	int r = sd_bus_message_enter_container(from, 'a', "{st}");
 
-	r = sd_bus_message_new_method_return(query->request, &reply);
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "{sa{sv}}");
-	if (r >= 0 && from != NULL)
-		r = copy_entries(query, from, reply);
-	if (r >= 0 && from == NULL)
-		r = add_without_counters(query, reply);
-	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
-	return r < 0 ? r : sd_bus_message_send(reply);
+	while (r >= 0 && (r = sd_bus_message_read(from, "{st}", &name, &value)) > 0)
+		r = ipc_dict_add_t(to, name, value);
+	return r;
 }
 
-static void query_free(struct query *query) {
+static int add_device(struct query *query, const struct port *port, sd_bus_message *counters) {
+	sd_bus_message *to = query->reply;
+	int r = sd_bus_message_open_container(to, 'e', "sa{sv}");
+
+	if (r >= 0)
+		r = sd_bus_message_append(to, "s", port->spec.name);
+	if (r >= 0)
+		r = sd_bus_message_open_container(to, 'a', "{sv}");
+	if (r >= 0)
+		r = ipc_dict_add_s(to, "network", port->spec.network);
+	if (r >= 0 && counters != NULL)
+		r = copy_counters(counters, to);
+	if (r >= 0)
+		r = sd_bus_message_close_container(to);
+	return r < 0 ? r : sd_bus_message_close_container(to);
+}
+
+static void query_end(struct query *query, int r) {
+	if (r >= 0)
+		r = sd_bus_message_close_container(query->reply);
+	if (r >= 0)
+		r = sd_bus_message_send(query->reply);
+	if (r < 0)
+		r = sd_bus_reply_method_errno(query->request, r, NULL);
+	if (r < 0)
+		log_debug("a client went away before its answer");
+	sd_bus_message_unref(query->reply);
 	sd_bus_message_unref(query->request);
 	free(query);
+}
+
+static void ask_next_device(struct query *query);
+
+static void on_counters(void *userdata, sd_bus_message *counters) {
+	struct query *query = userdata;
+	const struct managed_port *port = port_set_find(&query->d->ports, query->device);
+	int r = port != NULL ? add_device(query, &port->port, counters) : 0;
+
+	if (r < 0)
+		query_end(query, r);
+	else
+		ask_next_device(query);
+}
+
+// The first port on a device after the one that was asked for last, as ports may come and go meanwhile.
+static const struct managed_port *next_device(const struct query *query) {
+	const struct port_set *ports = &query->d->ports;
+
+	for (size_t i = 0; i < ports->n; i++) {
+		const struct port *port = &ports->list[i]->port;
+
+		if (port->backend == BACKEND_VDPA && strcmp(port->spec.name, query->device) > 0 &&
+		    is_asked_for(query, port->spec.name))
+			return ports->list[i];
+	}
+	return NULL;
+}
+
+// Without a driver in the guest there are no counters.
+static void ask_next_device(struct query *query) {
+	const struct managed_port *port;
+	int r = 0;
+
+	while (r >= 0 && (port = next_device(query)) != NULL) {
+		str_copy(query->device, sizeof(query->device), port->port.spec.name);
+		if (port->connected) {
+			vdpa_stats_get(
+				query->d->vdpa_stats, port->port.generation, on_counters, query
+			);
+			return;
+		}
+		r = add_device(query, &port->port, NULL);
+	}
+	query_end(query, r);
+}
+
+static int begin_answer(struct query *query, sd_bus_message *from) {
+	int r = sd_bus_message_new_method_return(query->request, &query->reply);
+
+	if (r >= 0)
+		r = sd_bus_message_open_container(query->reply, 'a', "{sa{sv}}");
+	if (r >= 0)
+		r = from != NULL ? copy_entries(query, from, query->reply)
+				 : add_without_counters(query, query->reply);
+	return r;
 }
 
 static void on_stats(void *userdata, sd_bus_message *from, const struct error *e) {
 	_cleanup_bus_error_ sd_bus_error bus_error = SD_BUS_ERROR_NULL;
 	struct query *query = userdata;
-	int r = 0;
+	int r;
 
-	if (e == NULL || e->code == EHOSTDOWN)
-		r = answer(query, from);
-	else
+	if (e != NULL && e->code != EHOSTDOWN) {
 		error_to_bus(e, &bus_error);
-	if (sd_bus_error_is_set(&bus_error))
-		r = sd_bus_reply_method_error(query->request, &bus_error);
-	else if (r < 0)
-		r = sd_bus_reply_method_errno(query->request, r, NULL);
+		if (sd_bus_reply_method_error(query->request, &bus_error) < 0)
+			log_debug("a client went away before its answer");
+		sd_bus_message_unref(query->request);
+		free(query);
+		return;
+	}
+	r = begin_answer(query, from);
 	if (r < 0)
-		log_debug("a client went away before its answer");
-	query_free(query);
+		query_end(query, r);
+	else
+		ask_next_device(query);
 }
 
 int bus_stats(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {

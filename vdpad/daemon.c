@@ -13,8 +13,8 @@
 #include <systemd/sd-daemon.h>
 
 #include "vdpad/bus_api.h"
+#include "vdpad/daemon_state.h"
 #include "vdpad/lock.h"
-#include "vdpad/pool.h"
 #include "vdpad/request.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"
@@ -25,12 +25,12 @@
 
 // The node
 
-static const char *facts_root(const struct daemon *d) {
+const char *daemon_facts_root(const struct daemon *d) {
 	return d->options.facts_root != NULL ? d->options.facts_root : "";
 }
 
 static void collect(struct daemon *d) {
-	facts_collect(facts_root(d), &d->facts);
+	facts_collect(daemon_facts_root(d), &d->facts);
 	d->facts_ms = clock_now_ms();
 }
 
@@ -91,31 +91,6 @@ static uint32_t count_ports(const struct daemon *d, enum backend_kind kind) {
 	return n;
 }
 
-static void fill_pools(struct daemon *d) {
-	pools_collect(facts_root(d), d->config, &d->facts);
-	for (size_t i = 0; i < d->ports.n; i++)
-		pools_count_port(&d->facts, d->ports.list[i]->port.pool);
-}
-
-// A management device is also used by a port whose device is not there, or not yet.
-static void count_leases(struct daemon *d) {
-	const struct vdpa_report *report = vdpa_view_report(d->vdpa_view);
-	char name[VDPA_DEVICE_NAME_SIZE];
-
-	for (size_t i = 0; i < d->ports.n && report != NULL; i++) {
-		const struct port *port = &d->ports.list[i]->port;
-
-		if (port->backend != BACKEND_VDPA)
-			continue;
-		vdpa_device_name(port->generation, name);
-		if (vdpa_report_find(report, name) != NULL)
-			continue;
-		for (size_t k = 0; k < d->facts.n_mgmtdevs; k++)
-			d->facts.mgmtdevs[k].n_devices +=
-				strcmp(d->facts.mgmtdevs[k].name, port->resource) == 0;
-	}
-}
-
 const struct facts *daemon_facts(struct daemon *d, uint64_t max_age_ms) {
 	const struct worker_info *fallback = hub_info(d->hub, WORKER_SWITCH);
 
@@ -129,9 +104,7 @@ const struct facts *daemon_facts(struct daemon *d, uint64_t max_age_ms) {
 	d->facts.fallback.n_workers = fallback->n_workers;
 	d->facts.fallback.n_ports = count_ports(d, BACKEND_SWITCH);
 	d->facts.netlink_connected = hub_is_ready(d->hub, WORKER_NETLINK);
-	vdpa_view_fill_facts(d->vdpa_view, &d->facts);
-	fill_pools(d);
-	count_leases(d);
+	hardware_fill_facts(d);
 	return &d->facts;
 }
 
@@ -165,6 +138,7 @@ struct backend *daemon_backend(struct daemon *d, enum backend_kind kind) {
 	case BACKEND_SWITCH:
 		return backend_switch_base(d->fallback);
 	case BACKEND_DPDK_VDPA:
+		return backend_dpdk_base(d->dpdk);
 	case BACKEND_NONE:
 		break;
 	}
@@ -222,7 +196,7 @@ int daemon_reload(struct daemon *d, struct error *e) {
 	log_info("the configuration was read again: %zu networks", d->networks.n);
 	warn_of_vanished_networks(d);
 	restore_start(d);
-	vdpa_restore_look(d);
+	hardware_reload(d);
 	return 0;
 }
 
@@ -250,7 +224,7 @@ static int on_settings(void *userdata, enum worker worker, sd_bus_message *reply
 		r = ipc_dict_add_s(reply, "socket_group", config->fallback.socket_group);
 	if (r >= 0)
 		r = ipc_dict_add_u(reply, "socket_mode", config->fallback.socket_mode);
-	return r;
+	return r < 0 ? r : hardware_settings(d, reply);
 }
 
 static void on_ready(void *userdata, enum worker worker) {
@@ -260,8 +234,7 @@ static void on_ready(void *userdata, enum worker worker) {
 	log_info("%s %s, process %u, is ready", worker_name(worker), info->version, info->pid);
 	notify_status(d);
 	restore_start(d);
-	if (worker == WORKER_NETLINK)
-		vdpa_restore_look(d);
+	hardware_worker_ready(d, worker);
 	requests_wake(d->requests);
 }
 
@@ -273,10 +246,9 @@ static void on_lost(void *userdata, enum worker worker) {
 		worker == WORKER_SWITCH ? ": its ports are degraded until it is back" : ""
 	);
 	notify_status(d);
-	if (worker == WORKER_NETLINK) {
-		vdpa_restore_lost(d); // devices are the kernel's and stay
+	hardware_worker_lost(d, worker);
+	if (worker != WORKER_SWITCH)
 		return;
-	}
 	backend_switch_lost(d->fallback);
 	for (size_t i = 0; i < d->ports.n; i++) {
 		struct managed_port *port = d->ports.list[i];
@@ -378,72 +350,6 @@ static int add_events(struct daemon *d) {
 
 // Start and end
 
-static int load_port(void *userdata, const struct port *port, enum store_intent intent) {
-	struct daemon *d = userdata;
-	struct managed_port *managed;
-	int r = port_set_add(&d->ports, port, &managed);
-
-	if (r < 0)
-		return r;
-	managed->unrecorded = intent == STORE_CHANGE;
-	if (intent == STORE_DELETE)
-		port_enter(managed, PORT_DELETING, "vdpad ended while the port was being deleted");
-	else if (intent == STORE_CREATE)
-		port_enter(managed, PORT_CREATING, "");
-	else if (port->backend == BACKEND_VDPA)
-		port_enter(managed, PORT_DEGRADED, "vdpad-netlink has not come yet");
-	else if (port->backend == BACKEND_SWITCH)
-		port_enter(managed, PORT_DEGRADED, "vdpad-switch has not come yet");
-	else
-		port_enter(managed, PORT_FAILED, "this vdpad lacks the backend that it is on");
-	return 0;
-}
-
-// Ports whose creation was not finished: nobody was told that they exist.
-static int undo_unfinished(struct daemon *d, struct error *e) {
-	size_t i = 0;
-
-	while (i < d->ports.n) {
-		struct managed_port *port = d->ports.list[i];
-		struct log_subject subject = {.port = port->port.spec.name};
-		int r;
-
-		if (port->port.state != PORT_CREATING) {
-			i++;
-			continue;
-		}
-		r = store_forget(d->store, subject.port, e);
-		if (r < 0)
-			return r;
-		log_about(
-			LOG_INFO, &subject, "port '%s' was being created when vdpad ended: undone",
-			subject.port
-		);
-		port_set_remove(&d->ports, port);
-	}
-	return 0;
-}
-
-static int open_state(struct daemon *d, struct error *e) {
-	char boot_id[SD_ID128_STRING_MAX];
-	sd_id128_t id;
-	int r;
-
-	r = sd_id128_get_boot(&id);
-	if (r < 0)
-		return error_set(e, -r, "cannot read the node's boot id: %s", strerror(-r));
-	r = store_open(d->options.state_dir, sd_id128_to_string(id, boot_id), &d->store, e);
-	if (r < 0)
-		return r;
-	if (store_n_dropped(d->store) > 0)
-		log_info(
-			"the node was booted: %u ports with lifetime runtime are gone",
-			store_n_dropped(d->store)
-		);
-	r = store_each_port(d->store, load_port, d, e);
-	return r < 0 ? r : undo_unfinished(d, e);
-}
-
 // Its owner in a packaged system is vdpad-switch, and then it is there already.
 static int make_port_dir(const struct daemon *d, struct error *e) {
 	char path[PORT_PATH_SIZE];
@@ -470,16 +376,6 @@ static void find_machine_id(struct daemon *d) {
 		);
 }
 
-static int start_vdpa(struct daemon *d) {
-	int r = vdpa_calls_new(d->hub, &d->vdpa_calls);
-
-	if (r == 0)
-		r = vdpa_view_new(d->vdpa_calls, vdpa_restore_told, d, &d->vdpa_view);
-	if (r == 0)
-		r = backend_vdpa_new(d, &d->vdpa);
-	return r < 0 ? r : vdpa_restore_init(d);
-}
-
 static int start(struct daemon *d, struct error *e) {
 	bool changed;
 	int r;
@@ -498,7 +394,7 @@ static int start(struct daemon *d, struct error *e) {
 	r = make_port_dir(d, e);
 	if (r < 0)
 		return r;
-	r = open_state(d, e);
+	r = daemon_open_state(d, e);
 	if (r < 0)
 		return r;
 	r = sd_event_new(&d->event);
@@ -515,7 +411,7 @@ static int start(struct daemon *d, struct error *e) {
 	r = hub_new(d->event, d->options.run_dir, &hub_handlers, d, &d->hub, e);
 	if (r < 0)
 		return r;
-	if (backend_switch_new(d->hub, &d->fallback) < 0 || start_vdpa(d) < 0)
+	if (backend_switch_new(d->hub, &d->fallback) < 0 || hardware_init(d) < 0)
 		return error_set(e, ENOMEM, "out of memory");
 	return bus_api_take_name(d->api, e);
 }
@@ -557,10 +453,7 @@ void daemon_free(struct daemon *d) {
 		return;
 	hub_free(d->hub); // ends what is under way, which needs all the rest
 	backend_switch_free(d->fallback);
-	vdpa_restore_done(d);
-	backend_vdpa_free(d->vdpa);
-	vdpa_view_free(d->vdpa_view);
-	vdpa_calls_free(d->vdpa_calls);
+	hardware_done(d);
 	requests_free(d->requests);
 	bus_api_free(d->api);
 	sd_event_source_unref(d->timer);

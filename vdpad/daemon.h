@@ -11,17 +11,15 @@
 #include <systemd/sd-id128.h>
 
 #include "vdpad/backend_switch.h"
-#include "vdpad/backend_vdpa.h"
 #include "vdpad/config.h"
 #include "vdpad/facts.h"
+#include "vdpad/hardware.h"
 #include "vdpad/hub.h"
 #include "vdpad/network.h"
 #include "vdpad/port_set.h"
 #include "vdpad/restore.h"
 #include "vdpad/store.h"
 #include "vdpad/util/error.h"
-#include "vdpad/vdpa_restore.h"
-#include "vdpad/vdpa_view.h"
 
 struct bus_api;
 struct requests;
@@ -57,6 +55,10 @@ struct daemon {
 	struct vdpa_view *vdpa_view;
 	struct backend_vdpa *vdpa;
 	struct vdpa_restore vdpa_restore;
+	bool functions_due; // vdpa_functions_run()
+	struct vdpa_stats *vdpa_stats;
+	struct dpdk_view *dpdk_view;
+	struct backend_dpdk *dpdk;
 	sd_event_source *timer;
 };
 
@@ -72,6 +74,9 @@ void daemon_free(struct daemon *d);
 
 // Read the configuration again. On failure the old one stays.
 int daemon_reload(struct daemon *d, struct error *e);
+
+// Below which /sys and /proc are read: "" for the real ones.
+const char *daemon_facts_root(const struct daemon *d);
 
 // The node as seen now: collected again if the last time is more than @max_age_ms ago.
 const struct facts *daemon_facts(struct daemon *d, uint64_t max_age_ms);

@@ -16,17 +16,13 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
+#include "vdpad/hub_listen.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"
 #include "vdpad/util/ipc.h"
 #include "vdpad/util/log.h"
 #include "vdpad/util/parse.h"
-
-#define BACKLOG_CONNS 4
-#define LINK_UMASK 0117 // the sockets get mode 0660
 
 struct link;
 
@@ -350,31 +346,12 @@ static int on_connection(sd_event_source *source, int fd, uint32_t revents, void
 }
 
 static int link_listen(struct link *link, const char *run_dir, struct error *e) {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	mode_t old_mask;
 	int r;
 
 	snprintf(link->path, sizeof(link->path), "%s/%s", run_dir, workers[link->worker].socket);
-	if (str_copy(addr.sun_path, sizeof(addr.sun_path), link->path) < 0)
-		return error_set(
-			e, ENAMETOOLONG,
-			"the socket's path %s is too long: choose a shorter "
-			"run directory",
-			link->path
-		);
-	link->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (link->listen_fd < 0)
-		return error_set(e, errno, "cannot make a socket: %m");
-	if (unlink(link->path) < 0 && errno != ENOENT)
-		return error_set(e, errno, "cannot remove the old socket %s: %m", link->path);
-	old_mask = umask(LINK_UMASK);
-	r = bind(link->listen_fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
-	umask(old_mask);
-	if (r < 0 || listen(link->listen_fd, BACKLOG_CONNS) < 0)
-		return error_set(
-			e, r < 0 ? -r : errno, "cannot listen on %s: %s", link->path,
-			strerror(r < 0 ? -r : errno)
-		);
+	r = hub_listen(link->path, &link->listen_fd, e);
+	if (r < 0)
+		return r;
 	r = sd_event_add_io(
 		link->hub->event, &link->listener, link->listen_fd, EPOLLIN, on_connection, link
 	);

@@ -308,6 +308,14 @@ void port_complete(struct port *port) {
 	);
 }
 
+uint64_t port_features(const struct port *port) {
+	const struct profile *profile = profile_find(port->spec.profile);
+
+	if (port->features != 0)
+		return port->features;
+	return profile != NULL ? profile->features : 0;
+}
+
 const char *port_spec_difference(
 	const struct port_spec *request, const struct port_spec *existing
 ) {

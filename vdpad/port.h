@@ -117,6 +117,9 @@ const char *port_spec_difference(const struct port_spec *request, const struct p
 #define PORT_SF_BASE 1000000 // numbers of subfunctions from here on are vdpad's
 void port_complete(struct port *port);
 
+// The virtio features that a guest may be offered on it: its own, else those of its profile.
+uint64_t port_features(const struct port *port);
+
 const char *policy_name(enum policy policy);
 int policy_parse(const char *name, enum policy *ret_policy);
 const char *backend_name(enum backend_kind backend); // "none", "vdpa", "dpdk-vdpa", "switch"

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vdpad/profile.h"
-
 struct context {
 	const struct wanted *wanted;
 	const struct switch_report *on_switch;
@@ -48,12 +46,14 @@ static const struct network *find_by_tap(const struct wanted *wanted, const char
 	return NULL;
 }
 
-// Networks of ports with an act running are made and deleted by that act.
+// Networks of ports with an act running are made and deleted by that act. Ports of devices that DPDK
+// drives use none.
 static bool network_needs_care(const struct wanted *wanted, const char *network) {
 	for (size_t i = 0; i < wanted->n_ports; i++) {
 		const struct wanted_port *w = &wanted->ports[i];
 
-		if (!w->busy && !w->deleting && strcmp(w->port->spec.network, network) == 0)
+		if (!w->busy && !w->deleting && w->port->backend != BACKEND_DPDK_VDPA &&
+		    strcmp(w->port->spec.network, network) == 0)
 			return true;
 	}
 	return false;
@@ -117,12 +117,14 @@ static void plan_networks(struct context *c) {
 
 static enum step_kind compare(const struct port *port, const struct reported_port *reported) {
 	const struct port_spec *spec = &port->spec;
-	const struct profile *profile = profile_find(spec->profile);
+	const char *device = port->backend == BACKEND_DPDK_VDPA ? port->resource : "";
+	uint64_t features = port_features(port);
 
 	if (reported->generation != port->generation || strcmp(reported->path, port->path) != 0 ||
 	    strcmp(reported->network, spec->network) != 0 ||
 	    reported->mtu_bytes != spec->mtu_bytes || reported->queue_pairs != spec->queue_pairs ||
-	    (profile != NULL && reported->features != profile->features))
+	    (features != 0 && reported->features != features) ||
+	    strcmp(reported->device, device) != 0)
 		return STEP_REPLACE_PORT;
 	if (reported->vlan != spec->vlan || reported->link_up != spec->link_up)
 		return STEP_SET_PORT;

@@ -11,7 +11,7 @@
 
 // All kinds of entry read into this; strings are borrowed from the message.
 struct fields {
-	const char *network, *path, *detail, *uplink, *bridge;
+	const char *network, *path, *detail, *uplink, *bridge, *device;
 	uint32_t mtu, ageing_s, queue_pairs, vlan;
 	uint64_t features, generation;
 	bool link_up, connected;
@@ -29,7 +29,7 @@ static const struct ipc_field port_fields[] = {
 	FIELD(network, 's', true),     FIELD(path, 's', true),       FIELD(mtu, 'u', true),
 	FIELD(queue_pairs, 'u', true), FIELD(vlan, 'u', true),       FIELD(link_up, 'b', true),
 	FIELD(features, 't', true),    FIELD(generation, 't', true), FIELD(connected, 'b', true),
-	FIELD(detail, 's', false),
+	FIELD(detail, 's', false),     FIELD(device, 's', false),
 };
 static const struct ipc_field tap_fields[] = {
 	FIELD(network, 's', true),
@@ -88,6 +88,8 @@ static int add_port(
 		return too_long("network", f->network, e);
 	if (str_copy(port->path, sizeof(port->path), f->path) < 0)
 		return too_long("path", f->path, e);
+	if (f->device != NULL && str_copy(port->device, sizeof(port->device), f->device) < 0)
+		return too_long("device", f->device, e);
 	if (f->detail != NULL)
 		strncat(port->detail, f->detail, sizeof(port->detail) - 1);
 	port->mtu_bytes = f->mtu;

@@ -28,6 +28,7 @@ struct reported_port {
 	char network[NETWORK_NAME_SIZE];
 	char path[PORT_PATH_SIZE];
 	char detail[PORT_REASON_SIZE];
+	char device[PORT_RESOURCE_SIZE]; // that DPDK drives; "" for a port of the switch
 	uint32_t mtu_bytes;
 	uint32_t queue_pairs;
 	uint32_t vlan;

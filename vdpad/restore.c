@@ -35,6 +35,11 @@ static bool has_network(const struct wanted *wanted, const char *name) {
 	return false;
 }
 
+// Its own ports and those of the devices that it drives.
+static bool is_on_switch(const struct port *port) {
+	return port->backend == BACKEND_SWITCH || port->backend == BACKEND_DPDK_VDPA;
+}
+
 static int wanted_init(struct daemon *d, struct wanted *wanted) {
 	struct wanted_port *ports = calloc(d->ports.n + 1, sizeof(*ports));
 	struct network *networks = calloc(d->ports.n + 1, sizeof(*networks));
@@ -49,14 +54,15 @@ static int wanted_init(struct daemon *d, struct wanted *wanted) {
 	for (size_t i = 0; i < d->ports.n; i++) {
 		const struct managed_port *p = d->ports.list[i];
 
-		if (p->port.backend != BACKEND_SWITCH)
+		if (!is_on_switch(&p->port))
 			continue;
 		ports[wanted->n_ports++] = (struct wanted_port){
 			.port = &p->port,
 			.deleting = p->port.state == PORT_DELETING,
 			.busy = p->act != PORT_IDLE,
 		};
-		if (!has_network(wanted, p->port.spec.network) &&
+		if (p->port.backend == BACKEND_SWITCH &&
+		    !has_network(wanted, p->port.spec.network) &&
 		    daemon_network_of_port(d, &p->port.spec, &networks[wanted->n_networks]) == 0)
 			wanted->n_networks++;
 	}
@@ -340,8 +346,8 @@ bool restore_is_needed(const struct daemon *d) {
 	for (size_t i = 0; i < d->ports.n; i++) {
 		const struct managed_port *p = d->ports.list[i];
 
-		if (p->port.backend == BACKEND_SWITCH && p->act == PORT_IDLE &&
-		    p->port.state != PORT_READY && p->port.state != PORT_CONNECTED)
+		if (is_on_switch(&p->port) && p->act == PORT_IDLE && p->port.state != PORT_READY &&
+		    p->port.state != PORT_CONNECTED)
 			return true;
 	}
 	return switch_networks_n_without_uplink(backend_switch_networks(d->fallback)) > 0;

@@ -13,6 +13,7 @@
 #include "vdpad/request.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/log.h"
+#include "vdpad/vdpa_node.h"
 #include "vdpad/vdpa_reconcile.h"
 
 #define LOOK_SOON_MS 10 // some acts end together
@@ -61,7 +62,7 @@ static uint64_t next_look_ms(const struct daemon *d, const struct tally *tally) 
 			return LOOK_PENDING_MS;
 		ms = LOOK_PORTS_MS;
 	}
-	return d->vdpa_restore.n_unknown > 0 ? LOOK_PORTS_MS : ms;
+	return d->vdpa_restore.n_unknown > 0 || d->functions_due ? LOOK_PORTS_MS : ms;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -241,7 +242,7 @@ static void renew_link(
 ) {
 	struct error e;
 
-	if (backend_vdpa_link(&port->port, device->node, &e) < 0)
+	if (vdpa_link_set(&port->port, device->node, &e) < 0)
 		degrade(d, port, e.text);
 	else
 		adopt(d, port, device, tally);
@@ -327,7 +328,7 @@ static int wanted_init(const struct daemon *d, struct vdpa_wanted *wanted, struc
 			.was_seen = p->was_seen,
 			.n_missed = p->n_missed,
 		};
-		backend_vdpa_read_link(&p->port, w->link, sizeof(w->link));
+		vdpa_link_read(&p->port, w->link, sizeof(w->link));
 		wanted->n_ports++;
 	}
 	return wanted->n_ports == 0 ? 0 : backend_vdpa_owner(d->vdpa, &wanted->uid, &gid, e);
@@ -385,6 +386,7 @@ static void run(struct daemon *d, struct tally *tally) {
 	consider_trust(d, report);
 	for (size_t i = 0; i < plan.n; i++)
 		run_step(d, &plan.steps[i], tally);
+	vdpa_functions_run(d);
 	if (tally->adopted > 0)
 		log_info("vDPA: %zu ports adopted", tally->adopted);
 }

@@ -148,6 +148,12 @@ static int list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	return sd_bus_message_send(reply);
 }
 
+static int stats(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	(void)userdata;
+	(void)ret_error;
+	return sd_bus_reply_method_return(m, "a{sa{sv}}", 0);
+}
+
 static const sd_bus_vtable switch_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD("SetNetwork", "sa{sv}", "", set_network, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -156,6 +162,7 @@ static const sd_bus_vtable switch_vtable[] = {
 	SD_BUS_METHOD("SetPort", "sa{sv}", "", set_port, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("DelPort", "s", "", del_port, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("List", "", "a{sa{sv}}a{sa{sv}}", list, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Stats", "", "a{sa{sv}}", stats, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
 
@@ -442,4 +449,43 @@ void node_del(struct node *node, const char *port, struct answer *ret) {
 
 	assert_true(sd_bus_message_append(m, "sb", port, 0) >= 0);
 	send(node, m, ret);
+}
+
+static int on_stats(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	const sd_bus_error *error = sd_bus_message_get_error(m);
+	struct stats_answer *answer = userdata;
+	const char *port, *key, *type;
+
+	(void)ret_error;
+	answer->code = error != NULL ? sd_bus_error_get_errno(error) : 0;
+	if (error != NULL)
+		return 0;
+	sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
+	while (sd_bus_message_enter_container(m, 'e', "sa{sv}") > 0) {
+		sd_bus_message_read_basic(m, 's', &port);
+		sd_bus_message_enter_container(m, 'a', "{sv}");
+		while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+			sd_bus_message_read_basic(m, 's', &key);
+			sd_bus_message_peek_type(m, NULL, &type);
+			if (strcmp(key, answer->counter) == 0 && strcmp(type, "t") == 0)
+				sd_bus_message_read(m, "v", "t", &answer->value);
+			else
+				sd_bus_message_skip(m, "v");
+			sd_bus_message_exit_container(m);
+		}
+		sd_bus_message_exit_container(m);
+		sd_bus_message_exit_container(m);
+	}
+	return 0;
+}
+
+void node_stats(
+	struct node *node, const char *port, const char *counter, struct stats_answer *ret
+) {
+	sd_bus_message *m = new_call(node, "Stats");
+
+	assert_true(sd_bus_message_append(m, "s", port) >= 0);
+	*ret = (struct stats_answer){.code = -1, .counter = counter};
+	assert_true(sd_bus_call_async(node->client, NULL, m, on_stats, ret, 0) >= 0);
+	sd_bus_message_unref(m);
 }

@@ -83,3 +83,11 @@ void node_add_with(
 );
 void node_set_vlan(struct node *node, const char *port, const char *vlan, struct answer *ret);
 void node_del(struct node *node, const char *port, struct answer *ret);
+
+// One counter of the answer of Stats(), 0 when it is not in it.
+struct stats_answer {
+	int code; // as of struct answer
+	const char *counter;
+	uint64_t value;
+};
+void node_stats(struct node *node, const char *port, const char *counter, struct stats_answer *ret);
