@@ -144,8 +144,9 @@ static int append_candidates(sd_bus_message *m, const struct decision *decision)
 		const struct candidate *c = &decision->candidates[i];
 
 		r = sd_bus_message_append(
-			m, "a{sv}", 4, "backend", "s", backend_name(c->backend), "resource", "s",
-			c->resource, "accepted", "b", (int)c->accepted, "reason", "s", c->reason
+			m, "a{sv}", 5, "backend", "s", backend_name(c->backend), "pool", "s",
+			c->pool, "resource", "s", c->resource, "accepted", "b", (int)c->accepted,
+			"reason", "s", c->reason
 		);
 	}
 	if (r >= 0)

@@ -54,7 +54,7 @@ static bool judge_device(
 		);
 		return false;
 	}
-	wanted = profile != NULL ? vdpa_features_wanted(profile, spec->queue_pairs) : 0;
+	wanted = profile != NULL ? vdpa_features_wanted(profile, spec) : 0;
 	// QEMU answers control commands of a vhost-user port itself, so no device has to.
 	missing = wanted & ~dev->features & ~VDPA_FEATURES_OF_QEMU;
 	vdpa_features_print(missing, names, sizeof(names));

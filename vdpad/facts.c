@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "vdpad/facts_fields.h"
 #include "vdpad/util/cleanup.h"
 
 static void closedirp(DIR **dir) {
@@ -165,7 +167,6 @@ static void collect_bridges(const char *root, struct facts *facts) {
 void facts_collect(const char *root, struct facts *facts) {
 	_cleanup_fclose_ FILE *release = open_at("%s/proc/sys/kernel/osrelease", root);
 
-	memset(&facts->vdpa, 0, sizeof(facts->vdpa));
 	memset(&facts->hugepages, 0, sizeof(facts->hugepages));
 	memset(facts->bridges, 0, sizeof(facts->bridges));
 	facts->n_bridges = 0;
@@ -183,29 +184,8 @@ void facts_collect(const char *root, struct facts *facts) {
 
 // ---- JSON: one table for both ways -------------------------------------------------------------
 
-enum kind {
-	KIND_TEXT,
-	KIND_BOOL,
-	KIND_U32,
-	KIND_U64,
-};
-
-struct fact {
-	const char *group; // object that holds the key; NULL: the snapshot itself
-	const char *key;
-	enum kind kind;
-	size_t offset;
-	size_t size;
-};
-
-#define MEMBER_SIZE(type, member) sizeof(((type *)0)->member)
-#define FACT(group, key, kind, member) \
-	{ group, key, kind, offsetof(struct facts, member), MEMBER_SIZE(struct facts, member) }
-#define BRIDGE_FACT(key, kind, member)                                  \
-	{                                                               \
-		NULL, key, kind, offsetof(struct bridge_facts, member), \
-			MEMBER_SIZE(struct bridge_facts, member)        \
-	}
+#define FACT(group, key, kind, member) FACT_OF(struct facts, group, key, kind, member)
+#define BRIDGE_FACT(key, kind, member) FACT_OF(struct bridge_facts, NULL, key, kind, member)
 
 static const struct fact fact_table[] = {
 	FACT(NULL, "kernel", KIND_TEXT, kernel),
@@ -213,6 +193,8 @@ static const struct fact fact_table[] = {
 	FACT("vdpa", "module", KIND_BOOL, vdpa.module),
 	FACT("vdpa", "vhost_vdpa", KIND_BOOL, vdpa.vhost_vdpa),
 	FACT("vdpa", "devices", KIND_U32, vdpa.n_devices),
+	FACT("vdpa", "asked", KIND_BOOL, vdpa.asked),
+	FACT("vdpa", "wedged", KIND_TEXT, vdpa.wedged),
 	FACT("hugepages", "size_bytes", KIND_U64, hugepages.size_bytes),
 	FACT("hugepages", "total", KIND_U64, hugepages.total),
 	FACT("hugepages", "free", KIND_U64, hugepages.free),
@@ -235,6 +217,7 @@ static const struct fact bridge_table[] = {
 
 static json_t *value_to_json(const struct fact *fact, const void *object) {
 	const char *member = (const char *)object + fact->offset;
+	char bits[24];
 
 	switch (fact->kind) {
 	case KIND_TEXT:
@@ -245,11 +228,14 @@ static json_t *value_to_json(const struct fact *fact, const void *object) {
 		return json_integer(*(const uint32_t *)member);
 	case KIND_U64:
 		return json_integer((json_int_t) * (const uint64_t *)member);
+	case KIND_BITS:
+		snprintf(bits, sizeof(bits), "0x%" PRIx64, *(const uint64_t *)member);
+		return json_string(bits);
 	}
 	return NULL;
 }
 
-static void object_to_json(json_t *json, const struct fact *table, size_t n, const void *object) {
+void fact_object_to_json(json_t *json, const struct fact *table, size_t n, const void *object) {
 	for (const struct fact *fact = table; fact < table + n; fact++) {
 		json_t *holder = json;
 
@@ -267,15 +253,29 @@ static void object_to_json(json_t *json, const struct fact *table, size_t n, con
 json_t *facts_to_json(const struct facts *facts) {
 	json_t *json = json_object(), *bridges = json_array();
 
-	object_to_json(json, fact_table, ARRAY_LEN(fact_table), facts);
+	fact_object_to_json(json, fact_table, ARRAY_LEN(fact_table), facts);
 	for (size_t i = 0; i < facts->n_bridges; i++) {
 		json_t *bridge = json_object();
 
-		object_to_json(bridge, bridge_table, ARRAY_LEN(bridge_table), &facts->bridges[i]);
+		fact_object_to_json(
+			bridge, bridge_table, ARRAY_LEN(bridge_table), &facts->bridges[i]
+		);
 		json_array_append_new(bridges, bridge);
 	}
 	json_object_set_new(json, "bridges", bridges);
+	facts_hardware_to_json(facts, json);
 	return json;
+}
+
+static int bits_parse(const char *text, uint64_t *ret_bits) {
+	static const char digits[] = "0123456789abcdef";
+	size_t len = text != NULL ? strlen(text) : 0;
+
+	if (len < 3 || len > 18 || strncmp(text, "0x", 2) != 0 ||
+	    strspn(text + 2, digits) != len - 2)
+		return -EINVAL;
+	*ret_bits = strtoull(text + 2, NULL, 16);
+	return 0;
 }
 
 static int value_from_json(
@@ -317,11 +317,18 @@ static int value_from_json(
 		else
 			*(uint64_t *)member = (uint64_t)json_integer_value(value);
 		return 0;
+	case KIND_BITS:
+		if (bits_parse(json_string_value(value), (uint64_t *)member) < 0)
+			return error_set(
+				e, EINVAL, "facts: '%s%s%s' must be a text such as \"0x1f\"", group,
+				dot, fact->key
+			);
+		return 0;
 	}
 	return 0;
 }
 
-static int object_from_json(
+int fact_object_from_json(
 	const json_t *json, const struct fact *table, size_t n, void *object, struct error *e
 ) {
 	for (const struct fact *fact = table; fact < table + n; fact++) {
@@ -353,7 +360,7 @@ static int bridges_from_json(const json_t *bridges, struct facts *facts, struct 
 			FACTS_MAX_BRIDGES
 		);
 	for (size_t i = 0; i < n; i++) {
-		r = object_from_json(
+		r = fact_object_from_json(
 			json_array_get(bridges, i), bridge_table, ARRAY_LEN(bridge_table),
 			&facts->bridges[i], e
 		);
@@ -379,10 +386,12 @@ int facts_from_json(const json_t *json, struct facts *ret_facts, struct error *e
 			"this is no snapshot of facts: it has no text 'kernel'; "
 			"make one with `vdpactl facts`"
 		);
-	r = object_from_json(json, fact_table, ARRAY_LEN(fact_table), facts, e);
+	r = fact_object_from_json(json, fact_table, ARRAY_LEN(fact_table), facts, e);
 	if (r < 0)
 		return r;
 	r = bridges_from_json(json_object_get(json, "bridges"), facts, e);
+	if (r >= 0)
+		r = facts_hardware_from_json(json, facts, e);
 	if (r < 0)
 		return r;
 	*ret_facts = *facts;

@@ -115,6 +115,38 @@ void pools_collect(const char *root, const struct config *config, struct facts *
 	}
 }
 
+static const struct pool_facts *find_pool(const struct facts *facts, const char *name) {
+	for (size_t i = 0; i < facts->n_pools; i++) {
+		if (strcmp(facts->pools[i].config.name, name) == 0)
+			return &facts->pools[i];
+	}
+	return NULL;
+}
+
+static bool pf_is_missing(const struct facts *facts, const char *pf) {
+	for (size_t i = 0; i < facts->n_pools; i++) {
+		if (strcmp(facts->pools[i].config.pf, pf) == 0)
+			return !facts->pools[i].pf_is_there;
+	}
+	return false;
+}
+
+void pools_replace(const struct config *config, struct facts *facts) {
+	struct pool_facts pools[POOLS_MAX] = {0};
+	size_t n = config->n_pools < POOLS_MAX ? config->n_pools : POOLS_MAX;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct pool_facts *old = find_pool(facts, config->pools[i].name);
+
+		pools[i].config = config->pools[i];
+		pools[i].n_ports = old != NULL ? old->n_ports : 0;
+		pools[i].pf_is_there =
+			pools[i].config.pf[0] != '\0' && !pf_is_missing(facts, pools[i].config.pf);
+	}
+	memcpy(facts->pools, pools, sizeof(pools));
+	facts->n_pools = n;
+}
+
 void pools_count_port(struct facts *facts, const char *name) {
 	for (size_t i = 0; i < facts->n_pools; i++) {
 		if (strcmp(facts->pools[i].config.name, name) == 0)

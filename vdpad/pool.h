@@ -37,5 +37,9 @@ bool pool_has_mgmtdev(const struct pool_config *pool, const struct mgmtdev_facts
 // the real one). No port is counted yet.
 void pools_collect(const char *root, const struct config *config, struct facts *facts);
 
+// Replace the pools of a snapshot by @config's. Ports are still counted for a pool of the same name; a PF
+// of which the snapshot knows nothing is taken to be there.
+void pools_replace(const struct config *config, struct facts *facts);
+
 // One port more that is of pool @name; unknown pools are ignored.
 void pools_count_port(struct facts *facts, const char *name);

@@ -25,10 +25,14 @@ bool vdpa_profile_is_exact(const struct profile *profile) {
 	return strncmp(profile->name, EXACT_PREFIX, strlen(EXACT_PREFIX)) == 0;
 }
 
-uint64_t vdpa_features_wanted(const struct profile *profile, uint32_t queue_pairs) {
+uint64_t vdpa_features_wanted(const struct profile *profile, const struct port_spec *spec) {
 	uint64_t features = profile->features | TRANSPORT_FEATURES;
 
-	return queue_pairs > 1 ? features : features & ~BIT(VIRTIO_NET_F_MQ);
+	if (spec->queue_pairs == 1)
+		features &= ~BIT(VIRTIO_NET_F_MQ);
+	if (spec->mtu_bytes == MTU_DEFAULT)
+		features &= ~BIT(VIRTIO_NET_F_MTU);
+	return features;
 }
 
 void vdpa_features_print(uint64_t features, char *text, size_t size) {
@@ -133,27 +137,26 @@ static bool mtu_fits(
 	const struct mgmtdev_facts *dev, uint32_t mtu_bytes, struct vdpa_fit *fit,
 	char reason[static PORT_REASON_SIZE]
 ) {
-	if (takes_with_feature(dev, IPC_VDPA_TAKES_MTU, BIT(VIRTIO_NET_F_MTU)))
-		fit->mtu_bytes = mtu_bytes;
-	else if (mtu_bytes != MTU_DEFAULT)
+	if (mtu_bytes == MTU_DEFAULT)
+		return true;
+	if (!takes_with_feature(dev, IPC_VDPA_TAKES_MTU, BIT(VIRTIO_NET_F_MTU)))
 		return refuse(
 			reason, dev, " takes no MTU: it has %d, not %" PRIu32, MTU_DEFAULT,
 			mtu_bytes
 		);
+	fit->mtu_bytes = mtu_bytes;
 	return true;
 }
 
 static bool features_fit(
-	const struct mgmtdev_facts *dev, const struct profile *profile, uint32_t queue_pairs,
-	struct vdpa_fit *fit, char reason[static PORT_REASON_SIZE]
+	const struct mgmtdev_facts *dev, const struct profile *profile,
+	const struct port_spec *spec, struct vdpa_fit *fit, char reason[static PORT_REASON_SIZE]
 ) {
-	uint64_t wanted = vdpa_features_wanted(profile, queue_pairs);
+	uint64_t wanted = vdpa_features_wanted(profile, spec);
 	uint64_t offered = dev->features != 0 ? wanted & dev->features : wanted;
 	bool exact = vdpa_profile_is_exact(profile);
 	char names[128];
 
-	if (fit->mtu_bytes == 0)
-		offered &= ~BIT(VIRTIO_NET_F_MTU);
 	if (dev->features != 0 && (dev->features & BIT(VIRTIO_F_VERSION_1)) == 0)
 		return refuse(reason, dev, " offers no VERSION_1: it is a legacy device");
 	if (dev->features == 0 && exact)
@@ -187,7 +190,7 @@ bool vdpa_fits(
 	if (!queue_pairs_fit(dev, spec->queue_pairs, &fit, reason) ||
 	    !mac_fits(dev, spec, mac_by_function, &fit, reason) ||
 	    !mtu_fits(dev, spec->mtu_bytes, &fit, reason) ||
-	    !features_fit(dev, profile, spec->queue_pairs, &fit, reason))
+	    !features_fit(dev, profile, spec, &fit, reason))
 		return false;
 	*ret_fit = fit;
 	return true;

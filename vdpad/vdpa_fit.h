@@ -4,7 +4,7 @@
 // Drivers differ in which values they take (IPC_VDPA_TAKES_*). What one does not take:
 //	features      the device has those it has; the profile's QEMU properties hide the rest from the guest
 //	MAC           the device has its own, which is all right unless the port's was asked for
-//	MTU           1500, and VIRTIO_NET_F_MTU is left out
+//	MTU           1500, which is asked of no device: VIRTIO_NET_F_MTU is then left out everywhere
 //	queue pairs   one, or just those that the device has
 
 #pragma once
@@ -30,8 +30,8 @@ struct vdpa_fit {
 	uint64_t features;    // to be asked for; 0: the driver takes none, or nobody knows its own
 	uint64_t missing;     // of the profile, which the guest will not have
 	bool sends_mac;       // else the device's own, which the port then gets
-	uint32_t mtu_bytes;   // to be asked for; 0: the driver takes none
-	uint32_t queue_pairs; // likewise
+	uint32_t mtu_bytes;   // to be asked for; 0: none, which is 1500
+	uint32_t queue_pairs; // to be asked for; 0: the driver takes none
 };
 
 // @mac_by_function: the function below @dev is given the port's MAC, so that its driver need not take
@@ -45,8 +45,8 @@ bool vdpa_fits(
 // "CSUM, MRG_RXBUF and 3 more": @features by name, into @text of @size.
 void vdpa_features_print(uint64_t features, char *text, size_t size);
 
-// The features of @profile that a port of @queue_pairs asks of hardware.
-uint64_t vdpa_features_wanted(const struct profile *profile, uint32_t queue_pairs);
+// The features of @profile that a port asks of hardware.
+uint64_t vdpa_features_wanted(const struct profile *profile, const struct port_spec *spec);
 
 // Whether hardware that lacks one of the features of @profile is refused.
 bool vdpa_profile_is_exact(const struct profile *profile);

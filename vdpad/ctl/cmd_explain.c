@@ -13,6 +13,7 @@
 #include "vdpad/decide.h"
 #include "vdpad/facts.h"
 #include "vdpad/network.h"
+#include "vdpad/pool.h"
 
 static int read_spec(const struct request *request, struct port_spec *spec, struct error *e) {
 	int r;
@@ -27,8 +28,8 @@ static int read_spec(const struct request *request, struct port_spec *spec, stru
 
 static void print_answer(const struct request *request, const json_t *answer) {
 	static const struct column columns[] = {
-		{"backend", "BACKEND"}, {"accepted", "USABLE"}, {"resource", "RESOURCE"},
-		{"reason", "REASON"},   {NULL, NULL},
+		{"backend", "BACKEND"},   {"pool", "POOL"},     {"accepted", "USABLE"},
+		{"resource", "RESOURCE"}, {"reason", "REASON"}, {NULL, NULL},
 	};
 	_cleanup_free_ char *chosen = NULL;
 
@@ -70,9 +71,9 @@ static json_t *decision_to_json(const struct port_spec *spec, const struct decis
 		json_array_append_new(
 			candidates,
 			json_pack(
-				"{s:s, s:s, s:b, s:s}", "backend", backend_name(c->backend),
-				"resource", c->resource, "accepted", (int)c->accepted, "reason",
-				c->reason
+				"{s:s, s:s, s:s, s:b, s:s}", "backend", backend_name(c->backend),
+				"pool", c->pool, "resource", c->resource, "accepted",
+				(int)c->accepted, "reason", c->reason
 			)
 		);
 	}
@@ -141,6 +142,7 @@ static int explain_locally(
 		r = config_load(request->config_path, NULL, &config, e);
 		if (r < 0)
 			return r;
+		pools_replace(config, facts);
 	} else {
 		config = config_new();
 		if (config == NULL)

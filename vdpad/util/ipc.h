@@ -30,7 +30,7 @@
 //    a network   name bridge uplink s, mtu ageing_s ports u, configured b, available b, reason s ("" if
 //                it is available)
 //    Explain     the port_spec_keys as of a port, chosen s (a backend, "" if nothing can serve it),
-//                candidates aa{sv}: backend resource reason s, accepted b
+//                candidates aa{sv}: backend pool resource reason s, accepted b
 //    Stats       of one port or uplink: as the switch's Stats() below
 //    Status      version s, pid u, ports networks u, switch netlink s ("ready", or why it is not)
 //

@@ -53,11 +53,15 @@ static void put(void **state, const char *path, const char *text) {
 static void an_empty_node_has_no_facts_and_no_failure(void **state) {
 	facts.n_bridges = 7;
 	facts.netlink_connected = true;
+	facts.vdpa.asked = true;
+	facts.n_mgmtdevs = 1;
 	facts_collect(*state, &facts);
 	assert_string_equal(facts.kernel, "");
 	assert_false(facts.vdpa.bus || facts.vdpa.module || facts.vdpa.vhost_vdpa || facts.iommu);
 	assert_int_equal(facts.n_bridges, 0);
-	assert_true(facts.netlink_connected); // the daemon's business
+	// The daemon's business:
+	assert_true(facts.netlink_connected && facts.vdpa.asked);
+	assert_int_equal(facts.n_mgmtdevs, 1);
 }
 
 static void kernel_and_its_modules_are_seen(void **state) {
@@ -122,7 +126,13 @@ static void bridges_are_listed_by_name_and_nothing_else_is(void **state) {
 static struct facts filled(void) {
 	return (struct facts){
 		.kernel = "6.1.0",
-		.vdpa = {.bus = true, .module = true, .vhost_vdpa = true, .n_devices = 3},
+		.vdpa =
+			{.bus = true,
+	                 .module = true,
+	                 .vhost_vdpa = true,
+	                 .n_devices = 2,
+	                 .asked = true,
+	                 .wedged = "somebody holds it"},
 		.hugepages = {.size_bytes = 1 << 30, .total = 8, .free = 5},
 		.iommu = true,
 		.fallback =
@@ -138,19 +148,65 @@ static struct facts filled(void) {
 		.netlink_connected = true,
 		.bridges = {{"vmbr0", 1500, false}, {"vmbr1", 9000, true}},
 		.n_bridges = 2,
+		.mgmtdevs =
+			{
+				{
+					.name = "pci/0000:3b:00.2",
+					.driver = "mlx5_core",
+					.pf = "0000:3b:00.0",
+					.function = "vf0",
+					.takes = 15,
+					.one_device = true,
+					.features = UINT64_MAX,
+					.max_vqs = 17,
+					.n_devices = 1,
+				},
+				{.name = "vdpasim_net", .features = 0},
+			},
+		.n_mgmtdevs = 2,
+		.dpdk_vdpa = {{"0000:5e:00.2", "mlx5_vdpa", 0x1f, 4, true}},
+		.n_dpdk_vdpa = 1,
+		.pools =
+			{
+				{.config =
+	                                 {.name = "a",
+	                                  .kind = POOL_DPDK,
+	                                  .networks = "x y",
+	                                  .members = "0000:5e:00.2"},
+	                         .n_ports = 3},
+				{.config =
+	                                 {.name = "b",
+	                                  .kind = POOL_VF,
+	                                  .networks = "x",
+	                                  .pf = "0000:3b:00.0",
+	                                  .count = 8,
+	                                  .limit = 4},
+	                         .pf_is_there = true},
+			},
+		.n_pools = 2,
 	};
 }
 
 static void a_snapshot_survives_json(void **state) {
-	struct facts before = filled();
-	json_t *json = facts_to_json(&before), *again;
+	static struct facts before;
+	json_t *json, *again;
 
 	(void)state;
+	before = filled();
+	json = facts_to_json(&before);
 	if (facts_from_json(json, &facts, &e) < 0)
 		fail_msg("%s", e.text);
 	again = facts_to_json(&facts);
 	assert_true(json_equal(json, again));
 	assert_int_equal(json_array_size(json_object_get(json, "bridges")), 2);
+	assert_true(facts.vdpa.asked);
+	assert_string_equal(facts.vdpa.wedged, "somebody holds it");
+	assert_memory_equal(facts.mgmtdevs, before.mgmtdevs, sizeof(facts.mgmtdevs));
+	assert_memory_equal(facts.dpdk_vdpa, before.dpdk_vdpa, sizeof(facts.dpdk_vdpa));
+	assert_memory_equal(facts.pools, before.pools, sizeof(facts.pools));
+	assert_int_equal(facts.n_mgmtdevs, 2);
+	assert_int_equal(facts.n_dpdk_vdpa, 1);
+	assert_int_equal(facts.n_pools, 2);
 	assert_int_equal(facts.fallback.max_mtu_bytes, 9000);
 	assert_true(facts.bridges[1].vlan_filtering);
 	json_decref(json);
@@ -196,6 +252,34 @@ static void what_is_no_snapshot_is_refused(void **state) {
 	);
 }
 
+static void what_is_wrong_about_hardware_is_named(void **state) {
+	(void)state;
+	from_text(
+		"{\"kernel\": \"6\", \"mgmtdevs\": 1}", -EINVAL,
+		"facts: 'mgmtdevs' must be a list of at most 512"
+	);
+	from_text(
+		"{\"kernel\": \"6\", \"mgmtdevs\": [1]}", -EINVAL,
+		"facts: number 1 of 'mgmtdevs' is no object"
+	);
+	from_text(
+		"{\"kernel\": \"6\", \"mgmtdevs\": [{\"features\": 3}]}", -EINVAL,
+		"facts: 'features' must be a text such as \"0x1f\""
+	);
+	from_text(
+		"{\"kernel\": \"6\", \"dpdk_vdpa\": [{\"features\": \"0x1g\"}]}", -EINVAL,
+		"facts: 'features' must be a text such as \"0x1f\""
+	);
+	from_text(
+		"{\"kernel\": \"6\", \"pools\": [{\"kind\": \"vf\"}]}", -EINVAL,
+		"facts: a pool has no name"
+	);
+	from_text(
+		"{\"kernel\": \"6\", \"pools\": [{\"name\": \"a\", \"kind\": \"x\"}]}", -EINVAL,
+		"facts: the kind of pool 'a' must be mgmtdevs, vf, sf or dpdk"
+	);
+}
+
 static void newer_and_older_snapshots_are_read(void **state) {
 	(void)state;
 	from_text("{\"kernel\": \"6\", \"flux\": {\"capacitor\": 1}}", 0, NULL);
@@ -215,6 +299,7 @@ int main(void) {
 		),
 		cmocka_unit_test(a_snapshot_survives_json),
 		cmocka_unit_test(what_is_no_snapshot_is_refused),
+		cmocka_unit_test(what_is_wrong_about_hardware_is_named),
 		cmocka_unit_test(newer_and_older_snapshots_are_read),
 	};
 

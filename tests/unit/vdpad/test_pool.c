@@ -121,6 +121,26 @@ static void facts_tell_of_pools_their_pfs_and_ports(void **state) {
 	assert_int_equal(system(command), 0);
 }
 
+static void a_replay_takes_the_pools_of_another_configuration(void **state) {
+	static struct facts facts;
+	struct pool_config old[] = {
+		{.name = "a", .kind = POOL_MGMTDEVS}, {.name = "b", .kind = POOL_SF, .pf = "gone"}};
+	struct pool_config new[] = {
+		{.name = "c", .kind = POOL_VF, .pf = "gone"},
+		{.name = "a", .kind = POOL_SF, .pf = "unknown"},
+	};
+
+	(void)state;
+	pools_collect("/nonexistent", &(struct config){.pools = old, .n_pools = 2}, &facts);
+	pools_count_port(&facts, "a");
+	pools_replace(&(struct config){.pools = new, .n_pools = 2}, &facts);
+	assert_int_equal(facts.n_pools, 2);
+	assert_string_equal(facts.pools[0].config.name, "c");
+	assert_false(facts.pools[0].pf_is_there);
+	assert_true(facts.pools[1].pf_is_there);
+	assert_int_equal(facts.pools[1].n_ports, 1);
+}
+
 static void kinds_have_names(void **state) {
 	enum pool_kind kind;
 
@@ -140,6 +160,7 @@ int main(void) {
 		cmocka_unit_test(a_pool_has_what_its_patterns_match),
 		cmocka_unit_test(a_pool_of_functions_has_those_of_its_pf),
 		cmocka_unit_test(facts_tell_of_pools_their_pfs_and_ports),
+		cmocka_unit_test(a_replay_takes_the_pools_of_another_configuration),
 		cmocka_unit_test(kinds_have_names),
 	};
 
