@@ -9,7 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING_SIZE 1024 // the largest that QEMU allows; short bursts then find room
+#include "vdpad/config.h"
+#include "vdpad/vdpa_fit.h"
+
+#define RING_SIZE_SWITCH 1024 // the largest that QEMU allows; short bursts then find room
+#define RING_SIZE_DEVICE 256  // what every device has
 #define RAM_ID "vdpad-ram"
 #define MAX_DIGITS 3 // of a version's part
 
@@ -54,6 +58,17 @@ static void append_escaped(char *option, size_t *len, const char *value) {
 		append(option, len, "%s%c", *value == ',' ? "," : "", *value);
 }
 
+static void append_chardev(
+	char *option, size_t *len, const struct port *port, struct qemu_version version
+) {
+	append(option, len, "socket,id=vdpad-%s,path=", port->spec.name);
+	append_escaped(option, len, port->path);
+	if (version_at_least(version, 9, 2))
+		append(option, len, ",reconnect-ms=%d", QEMU_RECONNECT_MS);
+	else
+		append(option, len, ",reconnect=%d", QEMU_RECONNECT_S);
+}
+
 int qemu_nic_init(
 	struct qemu_nic *nic, const struct port *port, struct qemu_version version, struct error *e
 ) {
@@ -61,13 +76,14 @@ int qemu_nic_init(
 	const struct profile *profile = profile_find(spec->profile);
 	size_t chardev_len = 0, netdev_len = 0, device_len = 0;
 	char properties[QEMU_OPTION_SIZE], mac[MAC_TEXT_SIZE];
+	bool is_device = port->backend == BACKEND_VDPA;
+	int ring_size = RING_SIZE_SWITCH;
 
 	memset(nic, 0, sizeof(*nic));
-	if (port->backend != BACKEND_SWITCH && port->backend != BACKEND_DPDK_VDPA)
+	if (port->backend == BACKEND_NONE)
 		return error_set(
-			e, EOPNOTSUPP,
-			"port '%s' is served by backend '%s', which is no vhost-user socket",
-			spec->name, backend_name(port->backend)
+			e, EOPNOTSUPP, "port '%s' has no backend that QEMU could attach to",
+			spec->name
 		);
 	if (!version_at_least(version, QEMU_OLDEST_MAJOR, QEMU_OLDEST_MINOR))
 		return error_set(
@@ -80,22 +96,26 @@ int qemu_nic_init(
 			e, EINVAL, "port '%s' has the unknown profile '%s'", spec->name,
 			spec->profile
 		);
+	if (is_device || vdpa_profile_is_exact(profile))
+		ring_size = RING_SIZE_DEVICE;
 
-	append(nic->chardev, &chardev_len, "socket,id=vdpad-%s,path=", spec->name);
-	append_escaped(nic->chardev, &chardev_len, port->path);
-	if (version_at_least(version, 9, 2))
-		append(nic->chardev, &chardev_len, ",reconnect-ms=%d", QEMU_RECONNECT_MS);
-	else
-		append(nic->chardev, &chardev_len, ",reconnect=%d", QEMU_RECONNECT_S);
-
-	append(nic->netdev, &netdev_len, "vhost-user,id=vdpad-%s,chardev=vdpad-%s,queues=%" PRIu32,
-	       spec->name, spec->name, spec->queue_pairs);
+	if (is_device) {
+		append(nic->netdev, &netdev_len, "vhost-vdpa,id=vdpad-%s,vhostdev=", spec->name);
+		append_escaped(nic->netdev, &netdev_len, port->path);
+		append(nic->netdev, &netdev_len, ",queues=%" PRIu32, spec->queue_pairs);
+	} else {
+		append_chardev(nic->chardev, &chardev_len, port, version);
+		append(nic->netdev, &netdev_len,
+		       "vhost-user,id=vdpad-%s,chardev=vdpad-%s,queues=%" PRIu32, spec->name,
+		       spec->name, spec->queue_pairs);
+	}
 
 	append(nic->device, &device_len,
 	       "virtio-net-pci,id=vdpad-%s,netdev=vdpad-%s,mac=%s,"
-	       "host_mtu=%" PRIu32 ",rx_queue_size=%d,tx_queue_size=%d",
-	       spec->name, spec->name, mac_addr_format(&spec->mac, mac), spec->mtu_bytes, RING_SIZE,
-	       RING_SIZE);
+	       "rx_queue_size=%d,tx_queue_size=%d",
+	       spec->name, spec->name, mac_addr_format(&spec->mac, mac), ring_size, ring_size);
+	if (spec->mtu_bytes != MTU_DEFAULT)
+		append(nic->device, &device_len, ",host_mtu=%" PRIu32, spec->mtu_bytes);
 	if (spec->queue_pairs > 1)
 		append(nic->device, &device_len, ",mq=on");
 	if (profile_qemu_properties(
@@ -106,7 +126,9 @@ int qemu_nic_init(
 	if (properties[0] != '\0')
 		append(nic->device, &device_len, ",%s", properties);
 
-	nic->shared_memory = true;
+	nic->kind = is_device ? "vhost-vdpa" : "vhost-user";
+	nic->pins_memory = is_device;
+	nic->shared_memory = !is_device;
 	if (chardev_len >= QEMU_OPTION_SIZE || netdev_len >= QEMU_OPTION_SIZE ||
 	    device_len >= QEMU_OPTION_SIZE)
 		return error_set(
@@ -115,7 +137,7 @@ int qemu_nic_init(
 	return 0;
 }
 
-int qemu_ram_init(struct qemu_ram *ram, uint64_t size_bytes, struct error *e) {
+int qemu_ram_init(struct qemu_ram *ram, uint64_t size_bytes, bool shared, struct error *e) {
 	uint64_t mib = size_bytes / QEMU_RAM_ALIGNMENT;
 	size_t object_len = 0, machine_len = 0;
 
@@ -123,9 +145,16 @@ int qemu_ram_init(struct qemu_ram *ram, uint64_t size_bytes, struct error *e) {
 		return error_set(
 			e, EINVAL, "memory must be a whole number of MiB, such as 512m or 4g"
 		);
+	memset(ram, 0, sizeof(*ram));
 	snprintf(ram->size, sizeof(ram->size), "%" PRIu64 "M", mib);
+	if (!shared)
+		return 0;
 	append(ram->object, &object_len,
 	       "memory-backend-memfd,id=" RAM_ID ",size=%" PRIu64 "M,share=on", mib);
 	append(ram->machine, &machine_len, "memory-backend=" RAM_ID);
 	return 0;
+}
+
+uint64_t qemu_memlock_bytes(uint64_t ram_bytes, size_t n_nics) {
+	return n_nics * (ram_bytes + QEMU_MEMLOCK_MARGIN_BYTES);
 }

@@ -2,6 +2,15 @@
 // What QEMU must be given for a port: the options of its chardev, netdev and device, and the RAM
 // that a vhost-user backend can map. A pure function of the port and QEMU's version.
 //
+// A port is a vhost-user socket or a vDPA device, and the guest is to see the same NIC. So the device's
+// options are the same but for the size of the rings: devices may have no more than 256 descriptors, and
+// newer kernels refuse more than that, while short bursts find room in the switch's 1024. A profile that
+// is to move between both has 256 everywhere. page-per-vq, which would let a guest ring a vDPA device's
+// doorbell without leaving, changes the NIC's BARs and is therefore left off.
+//
+// host_mtu is given only where the MTU is not 1500. QEMU offers it whether the device has that feature or
+// not, and then shows the guest what the device has in that place, which may be 0.
+//
 // The switch listens and QEMU connects, again and again if need be: `reconnect` counts seconds and
 // is gone from newer QEMUs, `reconnect-ms` came with 9.2.
 //
@@ -13,6 +22,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "vdpad/port.h"
@@ -36,12 +46,17 @@ struct qemu_version {
 	unsigned int minor;
 };
 
+// A device of vDPA pins all that QEMU maps, each device anew: RAM, and firmware, option ROMs and video
+// memory beside it, which is this much at most: 16.3 MiB with QEMU's standard VGA, more with a larger one.
+#define QEMU_MEMLOCK_MARGIN_BYTES (UINT64_C(256) << 20)
+
 struct qemu_nic {
-	char chardev[QEMU_OPTION_SIZE]; // the value of -chardev, and so on
+	const char *kind;               // "vhost-user", "vhost-vdpa"
+	char chardev[QEMU_OPTION_SIZE]; // the value of -chardev, and so on; "" for none
 	char netdev[QEMU_OPTION_SIZE];
 	char device[QEMU_OPTION_SIZE];
-	uint64_t memlock_bytes; // RLIMIT_MEMLOCK that QEMU needs for this NIC
-	bool shared_memory;     // all guest RAM must be share=on
+	bool pins_memory;   // against RLIMIT_MEMLOCK
+	bool shared_memory; // all guest RAM must be share=on
 };
 
 struct qemu_ram {
@@ -54,11 +69,15 @@ struct qemu_ram {
 int qemu_version_parse(const char *text, struct qemu_version *ret_version);
 
 // The port's mtu_bytes, queue_pairs, MAC, profile, backend and path must be final: as vdpad reports
-// them. Returns 0, -EOPNOTSUPP for a backend that is no vhost-user socket or a QEMU that is too old,
+// them. Returns 0, -EOPNOTSUPP for a port without backend or a QEMU that is too old,
 // -EINVAL for an unknown profile, or -ENAMETOOLONG; @e says it.
 int qemu_nic_init(
 	struct qemu_nic *nic, const struct port *port, struct qemu_version version, struct error *e
 );
 
-// Shared RAM of @size_bytes. Returns 0, or -EINVAL with @e if that is 0 or not of QEMU_RAM_ALIGNMENT.
-int qemu_ram_init(struct qemu_ram *ram, uint64_t size_bytes, struct error *e);
+// RAM of @size_bytes; without @shared, object and machine are empty: QEMU's own RAM does.
+// Returns 0, or -EINVAL with @e if the size is 0 or not of QEMU_RAM_ALIGNMENT.
+int qemu_ram_init(struct qemu_ram *ram, uint64_t size_bytes, bool shared, struct error *e);
+
+// RLIMIT_MEMLOCK that a QEMU with so much RAM needs for @n_nics that pin memory.
+uint64_t qemu_memlock_bytes(uint64_t ram_bytes, size_t n_nics);

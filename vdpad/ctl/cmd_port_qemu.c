@@ -3,13 +3,20 @@
 //
 // They are printed as one line, because that can be pasted, stands in $(...) and survives eval; no
 // value that vdpad makes needs quotes, but a run directory with a blank would.
+//
+// vDPA devices pin the guest's RAM against RLIMIT_MEMLOCK, which QEMU inherits from this shell. Too low a
+// limit would be found out by the guest, whose NIC then passes nothing; so it is refused here. A program
+// that asks for JSON starts QEMU by itself and sets the limit that it reads there.
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "vdpad/ctl/client.h"
 #include "vdpad/ctl/command.h"
+#include "vdpad/ctl/port_qemu.h"
 #include "vdpad/ctl/print.h"
 #include "vdpad/ctl/program.h"
 #include "vdpad/qemu_args.h"
@@ -38,45 +45,63 @@ static int read_port(const json_t *json, const char *name, struct port *port, st
 	return 0;
 }
 
+// The answer, as it grows.
+struct answer {
+	json_t *ports;
+	json_t *nic_args;
+	json_t *memory_args;
+	uint64_t memory_bytes; // 0: the caller's business
+	size_t n_shared;       // NICs that need shared RAM
+	size_t n_pinned;       // NICs that pin it
+};
+
 static void add_arg(json_t *args, const char *option, const char *value) {
 	json_array_append_new(args, json_string(option));
 	json_array_append_new(args, json_string(value));
 }
 
-// Describe @port in @ports and append its options to @args.
+// Null where nobody knows the machine's RAM.
+static json_t *memlock_to_json(const struct answer *answer, size_t n_pinned) {
+	if (n_pinned > 0 && answer->memory_bytes == 0)
+		return json_null();
+	return json_integer((json_int_t)qemu_memlock_bytes(answer->memory_bytes, n_pinned));
+}
+
 static int add_port(
-	const struct port *port, struct qemu_version version, json_t *ports, json_t *args,
-	struct error *e
+	struct answer *answer, const struct port *port, struct qemu_version version, struct error *e
 ) {
 	const struct port_spec *spec = &port->spec;
 	struct qemu_nic nic;
 	char mac[MAC_TEXT_SIZE];
+	json_t *json;
 	int r;
 
 	r = qemu_nic_init(&nic, port, version, e);
 	if (r < 0)
 		return r;
-	add_arg(args, "-chardev", nic.chardev);
-	add_arg(args, "-netdev", nic.netdev);
-	add_arg(args, "-device", nic.device);
-	json_array_append_new(
-		ports,
-		json_pack(
-			"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:I, s:b}", "name",
-			spec->name, "kind", "vhost-user", "path", port->path, "chardev",
-			nic.chardev, "netdev", nic.netdev, "device", nic.device, "mac",
-			mac_addr_format(&spec->mac, mac), "mtu", (json_int_t)spec->mtu_bytes,
-			"queue_pairs", (json_int_t)spec->queue_pairs, "profile", spec->profile,
-			"memlock_bytes", (json_int_t)nic.memlock_bytes, "shared_memory",
-			(int)nic.shared_memory
-		)
+	if (nic.chardev[0] != '\0')
+		add_arg(answer->nic_args, "-chardev", nic.chardev);
+	add_arg(answer->nic_args, "-netdev", nic.netdev);
+	add_arg(answer->nic_args, "-device", nic.device);
+	answer->n_shared += nic.shared_memory;
+	answer->n_pinned += nic.pins_memory;
+	json = json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:o, s:b}", "name", spec->name,
+		"kind", nic.kind, "path", port->path, "netdev", nic.netdev, "device", nic.device,
+		"mac", mac_addr_format(&spec->mac, mac), "mtu", (json_int_t)spec->mtu_bytes,
+		"queue_pairs", (json_int_t)spec->queue_pairs, "profile", spec->profile,
+		"memlock_bytes", memlock_to_json(answer, nic.pins_memory), "shared_memory",
+		(int)nic.shared_memory
 	);
+	if (nic.chardev[0] != '\0')
+		json_object_set_new(json, "chardev", json_string(nic.chardev));
+	json_array_append_new(answer->ports, json);
 	return 0;
 }
 
 // Ask vdpad for each name of "a,b,c".
 static int add_ports(
-	const char *names, struct qemu_version version, json_t *ports, json_t *args, struct error *e
+	struct answer *answer, const char *names, struct qemu_version version, struct error *e
 ) {
 	_cleanup_free_ char *list = strdup(names);
 	char *rest = NULL;
@@ -94,31 +119,71 @@ static int add_ports(
 		r = read_port(json_object_get(found, name), name, &port, e);
 		json_decref(found);
 		if (r >= 0)
-			r = add_port(&port, version, ports, args, e);
+			r = add_port(answer, &port, version, e);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int add_memory(const char *memory, json_t *args, struct error *e) {
+static int read_memory(const char *memory, uint64_t *ret_bytes, struct error *e) {
 	struct qemu_ram ram;
-	uint64_t size_bytes;
-	int r;
 
-	if (strcmp(memory, "none") == 0)
+	if (strcmp(memory, "none") == 0) {
+		*ret_bytes = 0;
 		return 0;
-	if (parse_size(memory, &size_bytes) < 0)
+	}
+	if (parse_size(memory, ret_bytes) < 0)
 		return error_set(
 			e, EINVAL, "memory '%s' is no size: it is like 512m or 4g, or none", memory
 		);
-	r = qemu_ram_init(&ram, size_bytes, e);
+	return qemu_ram_init(&ram, *ret_bytes, false, e);
+}
+
+static int add_memory(struct answer *answer, struct error *e) {
+	struct qemu_ram ram;
+	int r;
+
+	if (answer->memory_bytes == 0)
+		return 0;
+	r = qemu_ram_init(&ram, answer->memory_bytes, answer->n_shared > 0, e);
 	if (r < 0)
 		return r;
-	add_arg(args, "-m", ram.size);
-	add_arg(args, "-object", ram.object);
-	add_arg(args, "-machine", ram.machine);
+	add_arg(answer->memory_args, "-m", ram.size);
+	if (ram.object[0] == '\0')
+		return 0;
+	add_arg(answer->memory_args, "-object", ram.object);
+	add_arg(answer->memory_args, "-machine", ram.machine);
 	return 0;
+}
+
+int port_qemu_check_memlock(uint64_t needed_bytes, uint64_t limit_bytes, struct error *e) {
+	uint64_t needed_kib = (needed_bytes + 1023) >> 10;
+
+	if (limit_bytes == RLIM_INFINITY || limit_bytes >= needed_bytes)
+		return 0;
+	return error_set(
+		e, EPERM,
+		"ports on hardware pin the guest's RAM: QEMU must be allowed to lock %" PRIu64
+		" KiB, and what is started from here may lock %" PRIu64
+		" KiB. Say 'ulimit -l %" PRIu64
+		"' first, start QEMU with 'prlimit --memlock=%" PRIu64
+		"', or give its unit LimitMEMLOCK=%" PRIu64 "; --ignore-memlock prints the "
+		"arguments all the same",
+		needed_kib, limit_bytes >> 10, needed_kib, needed_kib << 10, needed_kib << 10
+	);
+}
+
+static int check_memlock(const struct answer *answer, struct error *e) {
+	struct rlimit limit;
+
+	if (answer->n_pinned == 0 || answer->memory_bytes == 0)
+		return 0;
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		return error_set(e, errno, "cannot read the memlock limit: %s", strerror(errno));
+	return port_qemu_check_memlock(
+		qemu_memlock_bytes(answer->memory_bytes, answer->n_pinned), limit.rlim_cur, e
+	);
 }
 
 static int read_version(const char *text, struct qemu_version *ret_version, struct error *e) {
@@ -173,31 +238,66 @@ static void print_args(const json_t *args, bool as_lines) {
 	}
 }
 
-int cmd_port_qemu(const struct request *request, struct error *e) {
-	const char *memory = request_value(request, "memory");
-	const char *format = request_value(request, "format");
-	bool as_lines = format != NULL && strcmp(format, "lines") == 0;
-	json_t *answer, *ports = json_array(), *args = json_array();
-	struct qemu_version version;
-	int r;
-
-	answer = json_pack("{s:o, s:o}", "ports", ports, "args", args); // owns both
-	if (format != NULL && !as_lines && strcmp(format, "shell") != 0)
-		r = error_set(e, EINVAL, "format '%s' is unknown: it is shell or lines", format);
-	else
-		r = add_memory(memory != NULL ? memory : DEFAULT_MEMORY, args, e);
-	if (r >= 0)
-		r = read_version(request_value(request, "qemu_version"), &version, e);
-	if (r >= 0)
-		r = add_ports(request->operand, version, ports, args, e);
-	if (r >= 0 && print_wants_json(request))
-		print_json(request, answer);
-	else if (r >= 0)
-		print_args(args, as_lines);
-	if (r >= 0 && memory != NULL && strcmp(memory, "none") == 0)
+// What the caller of `memory none` has to see to.
+static void print_notes(const struct answer *answer) {
+	if (answer->memory_bytes != 0)
+		return;
+	if (answer->n_shared > 0)
 		fputs("vdpactl: note: give QEMU all of its RAM with share=on, or no packet will "
 		      "pass\n",
 		      stderr);
-	json_decref(answer);
+	if (answer->n_pinned > 0)
+		fprintf(stderr,
+		        "vdpactl: note: QEMU must be allowed to lock %zu times its RAM and %" PRIu64
+		        " MiB more, or no packet will pass: prlimit --memlock=...\n",
+		        answer->n_pinned, qemu_memlock_bytes(0, answer->n_pinned) >> 20);
+}
+
+static int make_answer(const struct request *request, struct answer *answer, struct error *e) {
+	const char *memory = request_value(request, "memory");
+	struct qemu_version version;
+	int r;
+
+	r = read_memory(memory != NULL ? memory : DEFAULT_MEMORY, &answer->memory_bytes, e);
+	if (r >= 0)
+		r = read_version(request_value(request, "qemu_version"), &version, e);
+	if (r >= 0)
+		r = add_ports(answer, request->operand, version, e);
+	if (r >= 0)
+		r = add_memory(answer, e);
+	return r;
+}
+
+int cmd_port_qemu(const struct request *request, struct error *e) {
+	bool ignores_memlock = (request->options & OPTION_IGNORE_MEMLOCK) != 0;
+	const char *format = request_value(request, "format");
+	bool as_lines = format != NULL && strcmp(format, "lines") == 0;
+	bool as_json = print_wants_json(request);
+	struct answer answer = {
+		.ports = json_array(), .nic_args = json_array(), .memory_args = json_array()};
+	json_t *json;
+	int r;
+
+	if (format != NULL && !as_lines && strcmp(format, "shell") != 0)
+		r = error_set(e, EINVAL, "format '%s' is unknown: it is shell or lines", format);
+	else
+		r = make_answer(request, &answer, e);
+	if (r >= 0 && !as_json && !ignores_memlock)
+		r = check_memlock(&answer, e);
+	json_array_extend(answer.memory_args, answer.nic_args);
+	json = json_pack(
+		"{s:o, s:O, s:o, s:b}", "ports", answer.ports, "args", answer.memory_args,
+		"memlock_bytes", memlock_to_json(&answer, answer.n_pinned), "shared_memory",
+		(int)(answer.n_shared > 0)
+	);
+	if (r >= 0 && as_json)
+		print_json(request, json);
+	else if (r >= 0)
+		print_args(answer.memory_args, as_lines);
+	if (r >= 0)
+		print_notes(&answer);
+	json_decref(json);
+	json_decref(answer.memory_args);
+	json_decref(answer.nic_args);
 	return r;
 }

@@ -23,7 +23,7 @@ const struct command commands[] = {
          cmd_port_del},
 	{"port", "show", OPERAND_ANY_PORT, NULL, 0, "Show ports and the state they are in.",
          cmd_port_show},
-	{"port", "qemu", OPERAND_PORTS, qemu_keys, 0,
+	{"port", "qemu", OPERAND_PORTS, qemu_keys, OPTION_IGNORE_MEMLOCK,
          "Print the arguments that QEMU needs for ports.", cmd_port_qemu},
 
 	{"explain", NULL, OPERAND_NETWORK, port_spec_keys, OPTION_FACTS | OPTION_CONFIG,
@@ -51,6 +51,8 @@ const struct option_word option_words[] = {
 	{OPTION_MAY_NOT_EXIST, "--may-not-exist", 0, NULL, "Success if there is no such port."},
 	{OPTION_FACTS, "--facts", 0, "FILE", "Decide from a recorded snapshot, without vdpad."},
 	{OPTION_CONFIG, "--config", 0, "FILE", "The configuration to go with --facts."},
+	{OPTION_IGNORE_MEMLOCK, "--ignore-memlock", 0, NULL,
+         "Print arguments that need a higher memlock limit than there is."},
 	{0},
 };
 

@@ -25,7 +25,7 @@ static int add_port(sd_bus_message *reply, const char *name, const char *reason)
 	ipc_dict_add_u(reply, "vlan", 0);
 	ipc_dict_add_s(reply, "profile", "fast-1");
 	ipc_dict_add_s(reply, "link", "up");
-	ipc_dict_add_s(reply, "backend", "switch");
+	ipc_dict_add_s(reply, "backend", strncmp(name, "hw", 2) == 0 ? "vdpa" : "switch");
 	ipc_dict_add_s(reply, "state", "ready");
 	ipc_dict_add_s(reply, "reason", reason);
 	ipc_dict_add_s(reply, "path", "/run/with blank/port.sock");
@@ -34,7 +34,8 @@ static int add_port(sd_bus_message *reply, const char *name, const char *reason)
 }
 
 static int on_show_ports(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-	static const char *const names[] = {"vm100-net0", "a"}; // not sorted
+	// Not sorted. Those on hardware are not listed.
+	static const char *const names[] = {"vm100-net0", "a", "hw0", "hw1"};
 	_cleanup_message_ sd_bus_message *reply = NULL;
 	const char *wanted;
 	bool found = false;
@@ -45,7 +46,7 @@ static int on_show_ports(sd_bus_message *m, void *userdata, sd_bus_error *ret_er
 		return -EBADMSG;
 	sd_bus_message_open_container(reply, 'a', "{sa{sv}}");
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (wanted[0] != '\0' && strcmp(wanted, names[i]) != 0)
+		if (wanted[0] != '\0' ? strcmp(wanted, names[i]) != 0 : names[i][0] == 'h')
 			continue;
 		found = true;
 		sd_bus_message_open_container(reply, 'e', "sa{sv}");

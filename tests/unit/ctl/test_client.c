@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "tests/unit/ctl/capture.h"
 #include "tests/unit/ctl/fake_vdpad.h"
@@ -13,6 +14,7 @@
 #include "vdpad/ctl/client.h"
 #include "vdpad/ctl/command.h"
 #include "vdpad/ctl/help.h"
+#include "vdpad/ctl/port_qemu.h"
 
 #define SHORT_US (200 * UINT64_C(1000))
 
@@ -129,6 +131,84 @@ static void qemu_arguments_come_quoted_in_lines_and_as_json(void **state) {
 	json_decref(answer);
 }
 
+static void set_memlock_mib(uint64_t mib) {
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	limit.rlim_cur = mib << 20;
+	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+}
+
+static void ports_on_hardware_pin_memory_and_share_none(void **state) {
+	const char *text;
+	struct error e;
+	json_t *answer, *port;
+
+	(void)state;
+	assert_int_equal(run("-j port qemu hw0 qemu_version 10.0 memory 1g", &text, &e), 0);
+	answer = json_loads(text, 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(answer, "args")), 2 + 4);
+	assert_int_equal(
+		json_integer_value(json_object_get(answer, "memlock_bytes")), 1280LL << 20
+	);
+	assert_true(json_is_false(json_object_get(answer, "shared_memory")));
+	port = json_array_get(json_object_get(answer, "ports"), 0);
+	assert_string_equal(json_string_value(json_object_get(port, "kind")), "vhost-vdpa");
+	assert_null(json_object_get(port, "chardev"));
+	json_decref(answer);
+
+	assert_int_equal(run("-j port qemu hw0,a,hw1 qemu_version 10.0 memory 1g", &text, &e), 0);
+	answer = json_loads(text, 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(answer, "args")), 6 + 4 + 6 + 4);
+	assert_int_equal(
+		json_integer_value(json_object_get(answer, "memlock_bytes")), 2560LL << 20
+	);
+	assert_true(json_is_true(json_object_get(answer, "shared_memory")));
+	json_decref(answer);
+
+	assert_int_equal(run("-j port qemu hw0 qemu_version 10.0 memory none", &text, &e), 0);
+	answer = json_loads(text, 0, NULL);
+	assert_true(json_is_null(json_object_get(answer, "memlock_bytes")));
+	json_decref(answer);
+}
+
+static void too_low_a_memlock_limit_is_refused_before_qemu_starts(void **state) {
+	static const char sentence[] =
+		"ports on hardware pin the guest's RAM: QEMU must be allowed to lock 1310720 KiB, "
+	        "and "
+		"what is started from here may lock 8192 KiB. Say 'ulimit -l 1310720' first, start "
+		"QEMU with 'prlimit --memlock=1342177280', or give its unit "
+		"LimitMEMLOCK=1342177280; --ignore-memlock prints the arguments all the same";
+	const char *text;
+	struct rlimit before;
+	struct error e;
+
+	(void)state;
+	getrlimit(RLIMIT_MEMLOCK, &before);
+	set_memlock_mib(8);
+	assert_int_equal(run("port qemu hw0 qemu_version 10.0 memory 1g", &text, &e), -EPERM);
+	assert_string_equal(e.text, sentence);
+	assert_string_equal(text, "");
+	assert_int_equal(run("port qemu a qemu_version 10.0 memory 1g", &text, &e), 0);
+	assert_int_equal(
+		run("port qemu hw0 qemu_version 10.0 memory 1g --ignore-memlock", &text, &e), 0
+	);
+	assert_memory_equal(text, "-m 1024M -netdev 'vhost-vdpa,", 29);
+	assert_int_equal(run("-j port qemu hw0 qemu_version 10.0 memory 1g", &text, &e), 0);
+	assert_int_equal(run("port qemu hw0 qemu_version 10.0 memory none", &text, &e), 0);
+	setrlimit(RLIMIT_MEMLOCK, &before);
+}
+
+static void a_limit_that_suffices_is_not_refused(void **state) {
+	struct error e;
+
+	(void)state;
+	assert_int_equal(port_qemu_check_memlock(1 << 20, 1 << 20, &e), 0);
+	assert_int_equal(port_qemu_check_memlock(UINT64_MAX - 1, RLIM_INFINITY, &e), 0);
+	assert_int_equal(port_qemu_check_memlock((1 << 20) + 1, 1 << 20, &e), -EPERM);
+	assert_int_equal(port_qemu_check_memlock(0, 0, &e), 0);
+}
+
 static void wrong_values_cost_no_question(void **state) {
 	static const struct {
 		const char *line;
@@ -238,6 +318,9 @@ int main(void) {
 		VDPAD_TEST(add_reports_the_conflict),
 		VDPAD_TEST(stats_show_drops_by_name),
 		VDPAD_TEST(qemu_arguments_come_quoted_in_lines_and_as_json),
+		VDPAD_TEST(ports_on_hardware_pin_memory_and_share_none),
+		VDPAD_TEST(too_low_a_memlock_limit_is_refused_before_qemu_starts),
+		VDPAD_TEST(a_limit_that_suffices_is_not_refused),
 		VDPAD_TEST(names_complete),
 		VDPAD_TEST(a_vdpad_that_does_not_answer_in_time_is_unreachable),
 		VDPAD_TEST(a_vdpad_that_dies_over_the_call_is_unreachable),

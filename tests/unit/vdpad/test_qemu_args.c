@@ -64,8 +64,8 @@ static void what_is_no_version_is_refused(void **state) {
 static void one_queue_pair_on_old_qemu(void **state) {
 	struct port port = make_port(1);
 	static const char head[] = "virtio-net-pci,id=vdpad-vm100-net0,netdev=vdpad-vm100-net0,"
-				   "mac=52:54:00:ab:cd:ef,host_mtu=9000,"
-				   "rx_queue_size=1024,tx_queue_size=1024,gso=off,";
+				   "mac=52:54:00:ab:cd:ef,"
+				   "rx_queue_size=1024,tx_queue_size=1024,host_mtu=9000,gso=off,";
 	struct qemu_nic nic;
 
 	(void)state;
@@ -80,7 +80,8 @@ static void one_queue_pair_on_old_qemu(void **state) {
 	assert_memory_equal(nic.device, head, strlen(head));
 	assert_null(strstr(nic.device, "mq="));
 	assert_true(nic.shared_memory);
-	assert_int_equal(nic.memlock_bytes, 0);
+	assert_false(nic.pins_memory);
+	assert_string_equal(nic.kind, "vhost-user");
 }
 
 static void the_reconnect_option_follows_the_version(void **state) {
@@ -141,17 +142,70 @@ static void a_comma_in_the_path_is_escaped(void **state) {
 	assert_int_equal(qemu_nic_init(&nic, &port, new_qemu, NULL), 0);
 }
 
-static void a_port_without_a_socket_is_refused(void **state) {
+static void a_vdpa_device_is_a_netdev_without_chardev(void **state) {
+	struct port port = make_port(4);
+	struct qemu_nic nic;
+
+	(void)state;
+	port.backend = BACKEND_VDPA;
+	strcpy(port.path, "/run/vdpad/port/vm100-net0.vdpa");
+	assert_int_equal(qemu_nic_init(&nic, &port, new_qemu, NULL), 0);
+	assert_string_equal(nic.kind, "vhost-vdpa");
+	assert_string_equal(nic.chardev, "");
+	assert_string_equal(
+		nic.netdev,
+		"vhost-vdpa,id=vdpad-vm100-net0,"
+		"vhostdev=/run/vdpad/port/vm100-net0.vdpa,queues=4"
+	);
+	assert_non_null(
+		strstr(nic.device, ",rx_queue_size=256,tx_queue_size=256,host_mtu=9000,mq=on")
+	);
+	assert_true(nic.pins_memory);
+	assert_false(nic.shared_memory);
+}
+
+// One may move from one to the other.
+static void a_portable_nic_is_the_same_on_a_device_and_a_socket(void **state) {
+	struct port port = make_port(2);
+	struct qemu_nic on_switch, on_device;
+
+	(void)state;
+	strcpy(port.spec.profile, "portable-1");
+	assert_int_equal(qemu_nic_init(&on_switch, &port, new_qemu, NULL), 0);
+	port.backend = BACKEND_VDPA;
+	assert_int_equal(qemu_nic_init(&on_device, &port, new_qemu, NULL), 0);
+	assert_string_equal(on_switch.device, on_device.device);
+}
+
+static void an_mtu_of_1500_is_not_told(void **state) {
+	struct port port = make_port(1);
+	struct qemu_nic nic;
+
+	(void)state;
+	port.spec.mtu_bytes = 1500;
+	assert_int_equal(qemu_nic_init(&nic, &port, new_qemu, NULL), 0);
+	assert_null(strstr(nic.device, "host_mtu"));
+	port.backend = BACKEND_VDPA;
+	assert_int_equal(qemu_nic_init(&nic, &port, new_qemu, NULL), 0);
+	assert_null(strstr(nic.device, "host_mtu"));
+}
+
+static void each_device_pins_ram_and_what_is_beside_it(void **state) {
+	(void)state;
+	assert_int_equal(qemu_memlock_bytes(UINT64_C(4) << 30, 0), 0);
+	assert_int_equal(qemu_memlock_bytes(UINT64_C(4) << 30, 1), UINT64_C(4352) << 20);
+	assert_int_equal(qemu_memlock_bytes(UINT64_C(4) << 30, 3), UINT64_C(13056) << 20);
+}
+
+static void a_port_without_a_backend_is_refused(void **state) {
 	struct port port = make_port(1);
 	struct qemu_nic nic;
 	struct error e;
 
 	(void)state;
-	port.backend = BACKEND_VDPA;
-	assert_int_equal(qemu_nic_init(&nic, &port, new_qemu, &e), -EOPNOTSUPP);
-	assert_non_null(strstr(e.text, "vm100-net0"));
 	port.backend = BACKEND_NONE;
 	assert_int_equal(qemu_nic_init(&nic, &port, new_qemu, &e), -EOPNOTSUPP);
+	assert_non_null(strstr(e.text, "vm100-net0"));
 }
 
 static void a_qemu_that_lacks_properties_is_refused(void **state) {
@@ -175,14 +229,18 @@ static void an_unknown_profile_is_refused(void **state) {
 	assert_non_null(strstr(e.text, "fast-99"));
 }
 
-static void ram_is_shared_and_of_one_size(void **state) {
+static void ram_is_of_one_size_and_shared_if_need_be(void **state) {
 	struct qemu_ram ram;
 
 	(void)state;
-	assert_int_equal(qemu_ram_init(&ram, UINT64_C(4) << 30, NULL), 0);
+	assert_int_equal(qemu_ram_init(&ram, UINT64_C(4) << 30, true, NULL), 0);
 	assert_string_equal(ram.size, "4096M");
 	assert_string_equal(ram.object, "memory-backend-memfd,id=vdpad-ram,size=4096M,share=on");
 	assert_string_equal(ram.machine, "memory-backend=vdpad-ram");
+	assert_int_equal(qemu_ram_init(&ram, UINT64_C(4) << 30, false, NULL), 0);
+	assert_string_equal(ram.size, "4096M");
+	assert_string_equal(ram.object, "");
+	assert_string_equal(ram.machine, "");
 }
 
 static void ram_of_no_or_odd_size_is_refused(void **state) {
@@ -190,9 +248,9 @@ static void ram_of_no_or_odd_size_is_refused(void **state) {
 	struct error e;
 
 	(void)state;
-	assert_int_equal(qemu_ram_init(&ram, 0, &e), -EINVAL);
-	assert_int_equal(qemu_ram_init(&ram, 1024, &e), -EINVAL);
-	assert_int_equal(qemu_ram_init(&ram, (UINT64_C(1) << 20) + 4096, &e), -EINVAL);
+	assert_int_equal(qemu_ram_init(&ram, 0, true, &e), -EINVAL);
+	assert_int_equal(qemu_ram_init(&ram, 1024, false, &e), -EINVAL);
+	assert_int_equal(qemu_ram_init(&ram, (UINT64_C(1) << 20) + 4096, true, &e), -EINVAL);
 }
 
 int main(void) {
@@ -204,10 +262,14 @@ int main(void) {
 		cmocka_unit_test(several_queue_pairs_switch_multiqueue_on),
 		cmocka_unit_test(every_profile_adds_its_properties),
 		cmocka_unit_test(a_comma_in_the_path_is_escaped),
-		cmocka_unit_test(a_port_without_a_socket_is_refused),
+		cmocka_unit_test(a_vdpa_device_is_a_netdev_without_chardev),
+		cmocka_unit_test(a_portable_nic_is_the_same_on_a_device_and_a_socket),
+		cmocka_unit_test(an_mtu_of_1500_is_not_told),
+		cmocka_unit_test(each_device_pins_ram_and_what_is_beside_it),
+		cmocka_unit_test(a_port_without_a_backend_is_refused),
 		cmocka_unit_test(a_qemu_that_lacks_properties_is_refused),
 		cmocka_unit_test(an_unknown_profile_is_refused),
-		cmocka_unit_test(ram_is_shared_and_of_one_size),
+		cmocka_unit_test(ram_is_of_one_size_and_shared_if_need_be),
 		cmocka_unit_test(ram_of_no_or_odd_size_is_refused),
 	};
 
