@@ -10,9 +10,11 @@
 #include <jansson.h>
 
 #include "vdpad/bus_dict.h"
+#include "vdpad/bus_hardware.h"
 #include "vdpad/bus_port.h"
 #include "vdpad/bus_stats.h"
 #include "vdpad/daemon.h"
+#include "vdpad/pool_plan.h"
 #include "vdpad/provision.h"
 #include "vdpad/request.h"
 #include "vdpad/util/cleanup.h"
@@ -145,6 +147,17 @@ static const char *worker_state(const struct worker_info *info) {
 	return info->connected ? "starting" : "not running";
 }
 
+static const char *vdpa_state(const struct daemon *d) {
+	const char *wedged = vdpa_calls_wedged(d->vdpa_calls);
+
+	if (!hub_is_ready(d->hub, WORKER_NETLINK))
+		return "vdpad-netlink is not running";
+	if (wedged[0] != '\0')
+		return wedged;
+	return vdpa_view_report(d->vdpa_view) != NULL ? "ready"
+						      : "vdpad-netlink has not yet answered";
+}
+
 static int show_status(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	const struct daemon *d = userdata;
 	const struct worker_info *fallback = hub_info(d->hub, WORKER_SWITCH);
@@ -153,9 +166,9 @@ static int show_status(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
 
 	(void)ret_error;
 	return sd_bus_reply_method_return(
-		m, "a{sv}", 15, "version", "s", VDPAD_VERSION, "pid", "u", (uint32_t)getpid(),
-		"uptime_ms", "t", clock_now_ms() - d->start_ms, "config", "s",
-		d->options.config_path, "cluster_config", "s", cluster, "run_dir", "s",
+		m, "a{sv}", 16, "vdpa", "s", vdpa_state(d), "version", "s", VDPAD_VERSION, "pid",
+		"u", (uint32_t)getpid(), "uptime_ms", "t", clock_now_ms() - d->start_ms, "config",
+		"s", d->options.config_path, "cluster_config", "s", cluster, "run_dir", "s",
 		d->options.run_dir, "state_dir", "s", d->options.state_dir, "ports", "u",
 		(uint32_t)d->ports.n, "networks", "u", (uint32_t)d->networks.n, "switch", "s",
 		worker_state(fallback), "switch_version", "s", fallback->version, "switch_pid", "u",
@@ -182,6 +195,11 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_METHOD("DelPort", "sb", "", request_del_port, FOR_ALL),
 	SD_BUS_METHOD("ShowPorts", "s", "a{sa{sv}}", show_ports, FOR_ALL),
 	SD_BUS_METHOD("ShowNetworks", "s", "a{sa{sv}}", show_networks, FOR_ALL),
+	SD_BUS_METHOD("ShowPools", "s", "a{sa{sv}}", bus_show_pools, FOR_ALL),
+	SD_BUS_METHOD("ShowMgmtdevs", "s", "a{sa{sv}}", bus_show_mgmtdevs, FOR_ALL),
+	SD_BUS_METHOD("ShowDevices", "s", "a{sa{sv}}", bus_show_devices, FOR_ALL),
+	SD_BUS_METHOD("PlanPool", "s", "a(ss)", plan_pool, FOR_ALL),
+	SD_BUS_METHOD("PlanPort", "sa{sv}", "a(ss)", plan_port, FOR_ALL),
 	SD_BUS_METHOD("Explain", "a{sv}", "a{sv}", explain, FOR_ALL),
 	SD_BUS_METHOD("Stats", "s", "a{sa{sv}}", bus_stats, FOR_ALL),
 	SD_BUS_METHOD("Facts", "", "s", show_facts, FOR_ALL),

@@ -90,11 +90,9 @@ bool decide_pool_allows(
 			": its devices have no representor, as functions of a PF (pf = ...) have",
 			pool->config.name, in->spec->vlan
 		);
-	else if (!in->spec->link_up && !has_representor)
+	else if (!in->spec->link_up)
 		decide_refuse(
-			candidate,
-			"pool '%s' cannot have the port's link down: its devices have no "
-			"representor, as functions of a PF (pf = ...) have",
+			candidate, "a vDPA device of pool '%s' cannot have its link down",
 			pool->config.name
 		);
 	else

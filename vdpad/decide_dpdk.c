@@ -30,6 +30,10 @@ static bool judge_device(
 	char names[128], mac[MAC_TEXT_SIZE];
 	uint64_t wanted, missing;
 
+	if (dev->reason[0] != '\0') {
+		decide_refuse(candidate, "%s", dev->reason);
+		return false;
+	}
 	if (dev->driver[0] == '\0') {
 		decide_refuse(
 			candidate,

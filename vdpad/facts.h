@@ -39,6 +39,7 @@ struct dpdk_vdpa_facts {
 	uint64_t features;
 	uint32_t max_queue_pairs;
 	bool in_use;
+	char reason[PORT_REASON_SIZE]; // why vdpad-switch cannot use it; ""
 };
 
 // A pool as configured, and how much of it is used.

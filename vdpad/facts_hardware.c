@@ -30,6 +30,7 @@ static const struct fact dpdk_table[] = {
 	DPDK_FACT("features", KIND_BITS, features),
 	DPDK_FACT("max_queue_pairs", KIND_U32, max_queue_pairs),
 	DPDK_FACT("in_use", KIND_BOOL, in_use),
+	DPDK_FACT("reason", KIND_TEXT, reason),
 };
 
 // Without its kind, which is a word.

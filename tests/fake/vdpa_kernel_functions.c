@@ -44,13 +44,18 @@ static int ensure_function(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 	char *wanted[] = {whole, mgmtdev};
 	struct spec spec = {0};
 	struct error e;
-	int r;
+	int dry_run, r;
 
 	if (vk_is_answered(dir, m, &r, ret_error))
 		return r;
 	if (sd_bus_message_read(m, "ss", &pf, &function) <= 0 ||
-	    ipc_dict_read(m, fields, ARRAY_LEN(fields), &spec, &e) < 0)
+	    ipc_dict_read(m, fields, ARRAY_LEN(fields), &spec, &e) < 0 ||
+	    sd_bus_message_read(m, "b", &dry_run) <= 0)
 		abort();
+	if (dry_run)
+		return sd_bus_reply_method_return(
+			m, "ssa(ss)", "", "", 1, "make the function", function
+		);
 	vk_print(whole, sizeof(whole), "%s/%s", pf, function);
 	if (vk_each(dir, "mgmtdevs", find_function, wanted) == 0) {
 		vk_print(path, sizeof(path), "pfs/%s", pf);

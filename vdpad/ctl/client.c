@@ -164,9 +164,17 @@ int client_ask(const char *method, const char *argument, json_t **ret_json, stru
 }
 
 int client_append_pairs(sd_bus_message *call, const struct request *request) {
+	return client_append_named_pairs(call, NULL, request);
+}
+
+int client_append_named_pairs(
+	sd_bus_message *call, const char *name, const struct request *request
+) {
 	int r;
 
 	r = sd_bus_message_open_container(call, 'a', "{sv}");
+	if (r >= 0 && name != NULL)
+		r = ipc_dict_add_s(call, "name", name);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < request->n_pairs; i++) {

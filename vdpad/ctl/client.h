@@ -41,6 +41,11 @@ int client_ask(const char *method, const char *argument, json_t **ret_json, stru
 // Append @request's pairs as an a{sv} of strings.
 int client_append_pairs(sd_bus_message *call, const struct request *request);
 
+// The same with key "name" before them, unless @name is NULL.
+int client_append_named_pairs(
+	sd_bus_message *call, const char *name, const struct request *request
+);
+
 // The JSON form of the next argument of @m: dictionaries with string keys become objects, the rest
 // what is natural. Returns 0 and a new reference owned by the caller, or -errno.
 int client_read_json(sd_bus_message *m, json_t **ret_json);

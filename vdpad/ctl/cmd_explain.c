@@ -9,6 +9,7 @@
 #include "vdpad/config.h"
 #include "vdpad/ctl/client.h"
 #include "vdpad/ctl/command.h"
+#include "vdpad/ctl/explain.h"
 #include "vdpad/ctl/print.h"
 #include "vdpad/decide.h"
 #include "vdpad/facts.h"
@@ -26,7 +27,7 @@ static int read_spec(const struct request *request, struct port_spec *spec, stru
 	return 0;
 }
 
-static void print_answer(const struct request *request, const json_t *answer) {
+void explain_print(const struct request *request, const json_t *answer) {
 	static const struct column columns[] = {
 		{"backend", "BACKEND"},   {"pool", "POOL"},     {"accepted", "USABLE"},
 		{"resource", "RESOURCE"}, {"reason", "REASON"}, {NULL, NULL},
@@ -153,7 +154,9 @@ static int explain_locally(
 	return r;
 }
 
-static int explain_by_daemon(const struct request *request, json_t **ret_answer, struct error *e) {
+int explain_ask(
+	const struct request *request, const char *name, json_t **ret_answer, struct error *e
+) {
 	_cleanup_bus_ sd_bus *bus = NULL;
 	_cleanup_message_ sd_bus_message *call = NULL;
 	int r;
@@ -164,7 +167,7 @@ static int explain_by_daemon(const struct request *request, json_t **ret_answer,
 	r = client_new_call(bus, "Explain", &call, e);
 	if (r < 0)
 		return r;
-	r = client_append_pairs(call, request);
+	r = client_append_named_pairs(call, name, request);
 	if (r < 0)
 		return error_set(e, -r, "the request cannot be written: %s", strerror(-r));
 	return client_send(bus, call, CLIENT_TIMEOUT_US, ret_answer, e);
@@ -186,10 +189,10 @@ int cmd_explain(const struct request *request, struct error *e) {
 	if (request->facts_path != NULL)
 		r = explain_locally(request, &spec, &answer, e);
 	else
-		r = explain_by_daemon(request, &answer, e);
+		r = explain_ask(request, NULL, &answer, e);
 	if (r < 0)
 		return r;
-	print_answer(request, answer);
+	explain_print(request, answer);
 	json_decref(answer);
 	return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "vdpad/ctl/client.h"
 #include "vdpad/ctl/command.h"
+#include "vdpad/ctl/plan.h"
 #include "vdpad/ctl/print.h"
 #include "vdpad/port.h"
 
@@ -76,6 +77,11 @@ int cmd_port_add(const struct request *request, struct error *e) {
 			e, EINVAL,
 			"key 'network' is missing: 'vdpactl network show' lists what there is"
 		);
+	if ((request->options & OPTION_DRY_RUN) != 0) {
+		int r = check_pairs(request, e);
+
+		return r < 0 ? r : plan_port_print(request, e);
+	}
 	return change_port(request, "AddPort", true, may_exist, e);
 }
 

@@ -15,7 +15,7 @@ const struct command commands[] = {
 	{"network", "show", OPERAND_ANY_NETWORK, NULL, 0, "Show networks that ports can join.",
          cmd_network_show},
 
-	{"port", "add", OPERAND_NEW_PORT, port_spec_keys, OPTION_MAY_EXIST,
+	{"port", "add", OPERAND_NEW_PORT, port_spec_keys, OPTION_MAY_EXIST | OPTION_DRY_RUN,
          "Give a virtual machine a NIC on a network.", cmd_port_add},
 	{"port", "set", OPERAND_PORT, set_keys, 0, "Change a port while it is in use.",
          cmd_port_set},
@@ -25,6 +25,15 @@ const struct command commands[] = {
          cmd_port_show},
 	{"port", "qemu", OPERAND_PORTS, qemu_keys, OPTION_IGNORE_MEMLOCK,
          "Print the arguments that QEMU needs for ports.", cmd_port_qemu},
+
+	{"pool", "show", OPERAND_ANY_POOL, NULL, 0,
+         "Show pools of hardware, what they have and who uses it.", cmd_pool_show},
+	{"pool", "plan", OPERAND_POOL, NULL, 0,
+         "Say what vdpad would do to make a pool's hardware.", cmd_pool_plan},
+	{"mgmtdev", "show", OPERAND_ANY_MGMTDEV, NULL, 0,
+         "Show what on this node can make vDPA devices.", cmd_mgmtdev_show},
+	{"dev", "show", OPERAND_ANY_DEVICE, NULL, 0, "Show vDPA devices, vdpad's and others'.",
+         cmd_dev_show},
 
 	{"explain", NULL, OPERAND_NETWORK, port_spec_keys, OPTION_FACTS | OPTION_CONFIG,
          "Say what would serve a port, and why nothing better.", cmd_explain},
@@ -51,6 +60,7 @@ const struct option_word option_words[] = {
 	{OPTION_MAY_NOT_EXIST, "--may-not-exist", 0, NULL, "Success if there is no such port."},
 	{OPTION_FACTS, "--facts", 0, "FILE", "Decide from a recorded snapshot, without vdpad."},
 	{OPTION_CONFIG, "--config", 0, "FILE", "The configuration to go with --facts."},
+	{OPTION_DRY_RUN, "--dry-run", 0, NULL, "Say what would be done, and do nothing."},
 	{OPTION_IGNORE_MEMLOCK, "--ignore-memlock", 0, NULL,
          "Print arguments that need a higher memlock limit than there is."},
 	{0},
@@ -165,6 +175,14 @@ const char *command_operand_text(enum operand operand) {
 		return "NETWORK";
 	case OPERAND_ANY_NETWORK:
 		return "[NETWORK]";
+	case OPERAND_POOL:
+		return "POOL";
+	case OPERAND_ANY_POOL:
+		return "[POOL]";
+	case OPERAND_ANY_MGMTDEV:
+		return "[MGMTDEV]";
+	case OPERAND_ANY_DEVICE:
+		return "[DEVICE]";
 	}
 	return "";
 }

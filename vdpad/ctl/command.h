@@ -21,6 +21,10 @@ enum operand {
 	OPERAND_PORTS,    // NAME[,NAME...]
 	OPERAND_NETWORK,
 	OPERAND_ANY_NETWORK, // may be left out
+	OPERAND_POOL,
+	OPERAND_ANY_POOL, // may be left out, as the next two
+	OPERAND_ANY_MGMTDEV,
+	OPERAND_ANY_DEVICE,
 };
 
 // Options, as bits.
@@ -119,6 +123,10 @@ int cmd_port_del(const struct request *request, struct error *e);
 int cmd_port_show(const struct request *request, struct error *e);
 int cmd_port_qemu(const struct request *request, struct error *e);
 int cmd_network_show(const struct request *request, struct error *e);
+int cmd_pool_show(const struct request *request, struct error *e);
+int cmd_pool_plan(const struct request *request, struct error *e);
+int cmd_mgmtdev_show(const struct request *request, struct error *e);
+int cmd_dev_show(const struct request *request, struct error *e);
 int cmd_explain(const struct request *request, struct error *e);
 int cmd_facts(const struct request *request, struct error *e);
 int cmd_stats(const struct request *request, struct error *e);

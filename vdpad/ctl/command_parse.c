@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vdpad/ctl/command.h"
+#include "vdpad/pool.h"
 #include "vdpad/util/parse.h"
 
 #define MAX_WORDS 64
@@ -204,6 +205,21 @@ static int check_port_names(const char *list, struct error *e) {
 	}
 }
 
+static int check_pool_name(const char *name, struct error *e) {
+	if (pool_name_is_valid(name))
+		return 0;
+	return error_set(
+		e, EINVAL, "'%s' is no pool name: 1 to %d of A-Z a-z 0-9 . _ -", name,
+		POOL_NAME_SIZE - 1
+	);
+}
+
+static const char *missing_operand(enum operand operand) {
+	if (operand == OPERAND_NETWORK)
+		return "the network";
+	return operand == OPERAND_POOL ? "the pool" : "the port's name";
+}
+
 static int check_operand(const struct command *command, const char *operand, struct error *e) {
 	char name[COMMAND_NAME_SIZE];
 
@@ -217,9 +233,14 @@ static int check_operand(const struct command *command, const char *operand, str
 		break;
 	case OPERAND_ANY_PORT:
 	case OPERAND_ANY_NETWORK:
+	case OPERAND_ANY_POOL:
 		if (operand == NULL)
 			return 0;
 		break;
+	case OPERAND_ANY_MGMTDEV:
+	case OPERAND_ANY_DEVICE:
+		return 0; // others give them their names
+	case OPERAND_POOL:
 	case OPERAND_PORT:
 	case OPERAND_PORTS:
 	case OPERAND_NETWORK:
@@ -228,11 +249,12 @@ static int check_operand(const struct command *command, const char *operand, str
 	if (operand == NULL)
 		return error_set(
 			e, EINVAL, "%s is missing: try 'vdpactl %s help'",
-			command->operand == OPERAND_NETWORK ? "the network" : "the port's name",
-			command_name(command, name)
+			missing_operand(command->operand), command_name(command, name)
 		);
 	if (command->operand == OPERAND_PORTS)
 		return check_port_names(operand, e);
+	if (command->operand == OPERAND_POOL || command->operand == OPERAND_ANY_POOL)
+		return check_pool_name(operand, e);
 	if (command->operand != OPERAND_NETWORK && command->operand != OPERAND_ANY_NETWORK)
 		return check_port_name(operand, e);
 	if (!network_name_is_valid(operand))

@@ -82,6 +82,16 @@ static void offer_operand(enum operand operand, const char *prefix) {
 	case OPERAND_ANY_NETWORK:
 		offer_names("ShowNetworks", prefix, "");
 		return;
+	case OPERAND_POOL:
+	case OPERAND_ANY_POOL:
+		offer_names("ShowPools", prefix, "");
+		return;
+	case OPERAND_ANY_MGMTDEV:
+		offer_names("ShowMgmtdevs", prefix, "");
+		return;
+	case OPERAND_ANY_DEVICE:
+		offer_names("ShowDevices", prefix, "");
+		return;
 	}
 }
 

@@ -15,6 +15,11 @@
 //    DelPort(s name, b may_not_exist)
 //    ShowPorts(s name)                         -> a{sa{sv}}      "" means all
 //    ShowNetworks(s name)                      -> a{sa{sv}}      "" means all
+//    ShowPools(s name)                         -> a{sa{sv}}      "" means all
+//    ShowMgmtdevs(s name)                      -> a{sa{sv}}      "" means all; what can make vDPA devices
+//    ShowDevices(s name)                       -> a{sa{sv}}      "" means all; vDPA devices, anybody's
+//    PlanPool(s name)                          -> a(ss)          what would be done to the pool's hardware
+//    PlanPort(s name, a{sv} spec)              -> a(ss)          what AddPort would have done
 //    Explain(a{sv} spec)                       -> a{sv}          what AddPort would do, and why
 //    Stats(s name)                             -> a{sa{sv}}      "" means all
 //    Facts()                                   -> s              the node as seen now, JSON
@@ -29,10 +34,17 @@
 //                backend state reason choice path s, features generation t
 //    a network   name bridge uplink s, mtu ageing_s ports u, configured b, available b, reason s ("" if
 //                it is available)
+//    a pool      kind networks hardware reason s ("" if its hardware is there), count limit ports n_members
+//                free u (limit 0: none; no free: as many as the hardware can make), members aa{sv}: name
+//                driver port reason s (neither port nor reason: free)
+//    a mgmtdev   driver takes features pf function pools s, devices max_queue_pairs u, one_device b
+//    a device    mgmtdev driver node owner ("vdpad", or "" for somebody else's) port mac features s, mtu
+//                queue_pairs max_vqs u, active (a guest's driver runs) parked (to be deleted) b
+//    a step      what is done in words, and the message or the write behind it
 //    Explain     the port_spec_keys as of a port, chosen s (a backend, "" if nothing can serve it),
 //                candidates aa{sv}: backend pool resource reason s, accepted b
 //    Stats       of one port or uplink: as the switch's Stats() below
-//    Status      version s, pid u, ports networks u, switch netlink s ("ready", or why it is not)
+//    Status      version s, pid u, ports networks u, switch netlink vdpa s ("ready", or why it is not)
 //
 // 2. The private links to the two workers: peer-to-peer sd-bus over a unix socket in the run
 //    directory. vdpad listens, a worker connects, calls Register() and, when it can work, Ready().

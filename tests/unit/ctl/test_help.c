@@ -73,12 +73,15 @@ static void an_object_shows_its_verbs_only(void **state) {
 
 static void objects_and_verbs_complete(void **state) {
 	(void)state;
-	assert_string_equal(OFFERED("p"), "port\n");
-	assert_string_equal(OFFERED("-j", "p"), "port\n");
+	assert_string_equal(OFFERED("p"), "port\npool\n");
+	assert_string_equal(OFFERED("-j", "p"), "port\npool\n");
 	assert_non_null(strstr(OFFERED(""), "doctor\n"));
 	assert_non_null(strstr(OFFERED(""), "help\n"));
 	assert_string_equal(OFFERED("port", "s"), "set\nshow\n");
 	assert_string_equal(OFFERED("port", ""), "add\nset\ndel\nshow\nqemu\nhelp\n");
+	assert_string_equal(OFFERED("pool", ""), "show\nplan\nhelp\n");
+	assert_string_equal(OFFERED("mgmtdev", ""), "show\nhelp\n");
+	assert_string_equal(OFFERED("dev", "s"), "show\n");
 	assert_string_equal(OFFERED("frob", "", "x"), "");
 }
 

@@ -189,8 +189,9 @@ static void root_manages_where_vdpads_users_do_not_exist(void **state) {
 }
 
 static void root_manages_and_the_group_looks(void **state) {
-	static const char *const readers[] = {"ShowPorts", "ShowNetworks", "Explain",
-	                                      "Stats",     "Facts",        "Status"};
+	static const char *const readers[] = {
+		"ShowPorts", "ShowNetworks", "ShowPools", "ShowMgmtdevs", "ShowDevices", "PlanPool",
+		"PlanPort",  "Explain",      "Stats",     "Facts",        "Status"};
 	static const char *const writers[] = {"AddPort", "SetPort", "DelPort", "Reload"};
 
 	(void)state;

@@ -201,15 +201,14 @@ static void a_device_of_many_is_free_up_to_the_limit(void **state) {
 	refuses("pool 'nic' has nothing free: 1 of 1 management device in use");
 }
 
-static void what_only_a_representor_can_do_is_refused_without(void **state) {
+static void what_the_hardware_cannot_do_is_refused(void **state) {
 	(void)state;
 	spec.vlan = 10;
 	refuses("pool 'nic' cannot put the port on VLAN 10: its devices have no representor, as "
 	        "functions of a PF (pf = ...) have");
 	spec.vlan = 0;
 	spec.link_up = false;
-	refuses("pool 'nic' cannot have the port's link down: its devices have no representor, as "
-	        "functions of a PF (pf = ...) have");
+	refuses("a vDPA device of pool 'nic' cannot have its link down");
 }
 
 static void a_vf_is_taken_with_vlan_and_any_mac(void **state) {
@@ -372,6 +371,9 @@ static void a_dpdk_device_must_fit(void **state) {
 	facts.dpdk_vdpa[0].features &= ~(UINT64_C(1) << 15);
 	dpdk_refuses("0000:5e:00.2 lacks MRG_RXBUF of profile portable-1, which is exact");
 	facts.dpdk_vdpa[0].driver[0] = '\0';
+	strcpy(facts.dpdk_vdpa[0].reason, "0000:5e:00.2 is not bound to vfio-pci");
+	dpdk_refuses("0000:5e:00.2 is not bound to vfio-pci");
+	facts.dpdk_vdpa[0].reason[0] = '\0';
 	dpdk_refuses("no vDPA driver of DPDK takes 0000:5e:00.2: install its librte-vdpa package "
 	             "and bind the device to vfio-pci");
 }
@@ -407,7 +409,7 @@ int main(void) {
 			all_in_use_is_told_and_one_that_is_free_again_is_taken, setup
 		),
 		cmocka_unit_test_setup(a_device_of_many_is_free_up_to_the_limit, setup),
-		cmocka_unit_test_setup(what_only_a_representor_can_do_is_refused_without, setup),
+		cmocka_unit_test_setup(what_the_hardware_cannot_do_is_refused, setup),
 		cmocka_unit_test_setup(a_vf_is_taken_with_vlan_and_any_mac, setup),
 		cmocka_unit_test_setup(a_subfunction_is_made_for_the_port, setup),
 		cmocka_unit_test_setup(what_the_profile_lacks_is_told_or_refused, setup),

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+#include "vdpad/ctl/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vdpad/ctl/client.h"
+#include "vdpad/ctl/explain.h"
+#include "vdpad/ctl/print.h"
+#include "vdpad/util/ipc.h"
+
+json_t *plan_to_objects(json_t *steps) {
+	json_t *objects = json_array(), *step;
+	size_t i;
+
+	json_array_foreach (steps, i, step) {
+		json_t *object = json_object();
+
+		json_object_set(object, "step", json_array_get(step, 0));
+		json_object_set(object, "message", json_array_get(step, 1));
+		json_array_append_new(objects, object);
+	}
+	json_decref(steps);
+	return objects;
+}
+
+void plan_print(const json_t *steps, const char *nothing) {
+	json_t *step;
+	size_t i;
+
+	if (json_array_size(steps) == 0)
+		printf("%s\n", nothing);
+	json_array_foreach (steps, i, step) {
+		_cleanup_free_ char *words = print_text(json_object_get(step, "step"));
+		_cleanup_free_ char *message = print_text(json_object_get(step, "message"));
+
+		printf("%3zu. %s\n     %s\n", i + 1, words, message);
+	}
+}
+
+static int ask_steps(const struct request *request, json_t **ret_steps, struct error *e) {
+	_cleanup_bus_ sd_bus *bus = NULL;
+	_cleanup_message_ sd_bus_message *call = NULL;
+	int r;
+
+	r = client_open(&bus, e);
+	if (r < 0)
+		return r;
+	r = client_new_call(bus, "PlanPort", &call, e);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_append(call, "s", request->operand);
+	if (r >= 0)
+		r = client_append_pairs(call, request);
+	if (r < 0)
+		return error_set(e, -r, "the request cannot be written: %s", strerror(-r));
+	return client_send(bus, call, CLIENT_TIMEOUT_US, ret_steps, e);
+}
+
+int plan_port_print(const struct request *request, struct error *e) {
+	json_t *answer = NULL, *steps = NULL;
+	bool is_served;
+	int r;
+
+	r = explain_ask(request, request->operand, &answer, e);
+	if (r < 0)
+		return r;
+	is_served = json_string_length(json_object_get(answer, "chosen")) > 0;
+	if (is_served)
+		r = ask_steps(request, &steps, e);
+	if (r >= 0) {
+		steps = plan_to_objects(steps);
+		json_object_set(answer, "steps", steps);
+		explain_print(request, answer);
+	}
+	if (r >= 0 && is_served && !print_wants_json(request)) {
+		printf("\nThis would be done:\n");
+		plan_print(steps, "Nothing.");
+	}
+	json_decref(steps);
+	json_decref(answer);
+	if (r >= 0 && !is_served)
+		return error_set(e, EPERM, "no backend can serve port '%s'", request->operand);
+	return r;
+}
