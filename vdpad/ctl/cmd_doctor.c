@@ -85,6 +85,25 @@ static void check_networks(struct report *report, sd_bus *bus) {
 	json_decref(networks);
 }
 
+// Without vdpad-netlink there are no lists, which its own check says.
+static void check_hardware(struct report *report, sd_bus *bus, const json_t *status) {
+	_cleanup_free_ char *netlink = print_text(json_object_get(status, "netlink"));
+	_cleanup_free_ char *vdpa = print_text(json_object_get(status, "vdpa"));
+	json_t *pools = NULL, *mgmtdevs = NULL, *devices = NULL;
+
+	if (strcmp(netlink, "ready") != 0)
+		return;
+	doctor_check_vdpa(report, vdpa);
+	if (ask(bus, "ShowPools", "", &pools, NULL) == 0 &&
+	    ask(bus, "ShowMgmtdevs", "", &mgmtdevs, NULL) == 0)
+		doctor_check_pools(report, pools, mgmtdevs);
+	if (ask(bus, "ShowDevices", "", &devices, NULL) == 0)
+		doctor_check_devices(report, devices);
+	json_decref(pools);
+	json_decref(mgmtdevs);
+	json_decref(devices);
+}
+
 static void check_daemon(struct report *report) {
 	_cleanup_bus_ sd_bus *bus = NULL;
 	_cleanup_free_ char *version = NULL;
@@ -140,6 +159,7 @@ static void check_daemon(struct report *report) {
 		"systemctl "
 		"status vdpad-netlink."
 	);
+	check_hardware(report, bus, status);
 	json_decref(status);
 	check_networks(report, bus);
 	check_ports(report, bus);

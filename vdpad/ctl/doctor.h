@@ -6,10 +6,12 @@
 
 #include <stddef.h>
 
+#include <jansson.h>
+
 #include "vdpad/facts.h"
 #include "vdpad/util/cleanup.h"
 
-#define DOCTOR_MAX_FINDINGS 32
+#define DOCTOR_MAX_FINDINGS 96 // a pool may be one
 
 enum verdict {
 	VERDICT_OK,
@@ -48,6 +50,11 @@ void doctor_check_port(
 	const char *path
 );
 void doctor_check_socket(struct report *report, const char *port, const char *path);
+
+// What vdpad answers to ShowPools, ShowMgmtdevs and ShowDevices, and Status's key "vdpa".
+void doctor_check_pools(struct report *report, const json_t *pools, const json_t *mgmtdevs);
+void doctor_check_devices(struct report *report, const json_t *devices);
+void doctor_check_vdpa(struct report *report, const char *state);
 
 // The rest of the node: limits, devices, QEMU, this user's groups.
 void doctor_check_node(struct report *report);

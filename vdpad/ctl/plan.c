@@ -59,29 +59,47 @@ static int ask_steps(const struct request *request, json_t **ret_steps, struct e
 	return client_send(bus, call, CLIENT_TIMEOUT_US, ret_steps, e);
 }
 
+// As AddPort would refuse.
+static int refuse(const json_t *answer, const char *name, struct error *e) {
+	json_t *candidate;
+	size_t i;
+	int r = error_set(e, EPERM, "no backend can serve port '%s'", name);
+
+	json_array_foreach (json_object_get(answer, "candidates"), i, candidate) {
+		_cleanup_free_ char *backend = print_text(json_object_get(candidate, "backend"));
+		_cleanup_free_ char *reason = print_text(json_object_get(candidate, "reason"));
+		size_t len = strlen(e->text);
+
+		snprintf(e->text + len, sizeof(e->text) - len, "; %s: %s", backend, reason);
+	}
+	return r;
+}
+
+static void print_plan(const struct request *request, const json_t *answer, const json_t *steps) {
+	explain_print(request, answer);
+	if (print_wants_json(request))
+		return;
+	printf("\nThis would be done:\n");
+	plan_print(steps, "Nothing.");
+}
+
 int plan_port_print(const struct request *request, struct error *e) {
 	json_t *answer = NULL, *steps = NULL;
-	bool is_served;
 	int r;
 
 	r = explain_ask(request, request->operand, &answer, e);
 	if (r < 0)
 		return r;
-	is_served = json_string_length(json_object_get(answer, "chosen")) > 0;
-	if (is_served)
+	if (json_string_length(json_object_get(answer, "chosen")) == 0)
+		r = refuse(answer, request->operand, e);
+	else
 		r = ask_steps(request, &steps, e);
 	if (r >= 0) {
 		steps = plan_to_objects(steps);
 		json_object_set(answer, "steps", steps);
-		explain_print(request, answer);
-	}
-	if (r >= 0 && is_served && !print_wants_json(request)) {
-		printf("\nThis would be done:\n");
-		plan_print(steps, "Nothing.");
+		print_plan(request, answer, steps);
 	}
 	json_decref(steps);
 	json_decref(answer);
-	if (r >= 0 && !is_served)
-		return error_set(e, EPERM, "no backend can serve port '%s'", request->operand);
 	return r;
 }

@@ -113,10 +113,79 @@ static int on_stats(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
 	return sd_bus_send(NULL, reply, NULL);
 }
 
+static int on_show_pools(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	(void)userdata;
+	(void)ret_error;
+	return sd_bus_reply_method_return(
+		m, "a{sa{sv}}", 1, "fast", 8, "kind", "s", "mgmtdevs", "networks", "s", "vmbr0",
+		"hardware", "s", "pci/*", "reason", "s", "", "limit", "u", 0, "ports", "u", 1,
+		"n_members", "u", 1, "members", "aa{sv}", 1, 4, "name", "s", "pci/0000:3b:00.2",
+		"driver", "s", "mlx5_core", "port", "s", "hw0", "reason", "s", ""
+	);
+}
+
+static int on_show_mgmtdevs(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	(void)userdata;
+	(void)ret_error;
+	return sd_bus_reply_method_return(
+		m, "a{sa{sv}}", 1, "vdpasim_net", 3, "driver", "s", "", "takes", "s", "mac mtu",
+		"max_queue_pairs", "u", 0
+	);
+}
+
+static int on_show_devices(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	(void)userdata;
+	(void)ret_error;
+	return sd_bus_reply_method_return(
+		m, "a{sa{sv}}", 1, "a/b", 4, "mgmtdev", "s", "vdpasim_net", "owner", "s", "",
+		"port", "s", "", "active", "b", 1
+	);
+}
+
+static int on_plan(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	(void)userdata;
+	(void)ret_error;
+	return sd_bus_reply_method_return(m, "a(ss)", 1, "make it", "MAKE{IT=1}");
+}
+
+// Whose key name says what is chosen.
+static int on_explain(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	const char *key, *name = "", *value;
+
+	(void)userdata;
+	(void)ret_error;
+	if (sd_bus_message_enter_container(m, 'a', "{sv}") < 0)
+		return -EBADMSG;
+	while (sd_bus_message_read(m, "{sv}", &key, "s", &value) > 0) {
+		if (strcmp(key, "name") == 0)
+			name = value;
+	}
+	return sd_bus_reply_method_return(
+		m, "a{sv}", 2, "chosen", "s", strcmp(name, "nothing") == 0 ? "" : "vdpa",
+		"candidates", "aa{sv}", 1, 5, "backend", "s", "vdpa", "pool", "s", "fast",
+		"resource", "s", name, "accepted", "b", 1, "reason", "s", "for a reason"
+	);
+}
+
+static int on_status(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	(void)userdata;
+	(void)ret_error;
+	return sd_bus_reply_method_return(m, "a{sv}", 1, "vdpa", "s", "ready");
+}
+
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD("ShowPorts", "s", "a{sa{sv}}", on_show_ports, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("AddPort", "sa{sv}b", "a{sv}", on_add_port, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("ShowPools", "s", "a{sa{sv}}", on_show_pools, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD(
+		"ShowMgmtdevs", "s", "a{sa{sv}}", on_show_mgmtdevs, SD_BUS_VTABLE_UNPRIVILEGED
+	),
+	SD_BUS_METHOD("ShowDevices", "s", "a{sa{sv}}", on_show_devices, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("PlanPool", "s", "a(ss)", on_plan, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("PlanPort", "sa{sv}", "a(ss)", on_plan, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Explain", "a{sv}", "a{sv}", on_explain, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Status", "", "a{sv}", on_status, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Stats", "s", "a{sa{sv}}", on_stats, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };

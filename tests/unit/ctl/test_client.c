@@ -131,6 +131,69 @@ static void qemu_arguments_come_quoted_in_lines_and_as_json(void **state) {
 	json_decref(answer);
 }
 
+static void hardware_is_shown_as_tables_objects_and_json(void **state) {
+	const char *text;
+	struct error e;
+
+	(void)state;
+	assert_int_equal(run("pool", &text, &e), 0);
+	assert_string_equal(
+		text,
+		"NAME  KIND      NETWORKS  PORTS  LIMIT  MEMBERS  FREE  HARDWARE  REASON\n"
+		"fast  mgmtdevs  vmbr0         1      -        1     -  pci/*     -\n"
+	);
+	assert_int_equal(run("pool show fast", &text, &e), 0);
+	assert_non_null(strstr(text, "hardware  pci/*\n"));
+	assert_non_null(
+		strstr(text,
+	               "\nMEMBER            DRIVER     PORT  REASON\n"
+	               "pci/0000:3b:00.2  mlx5_core  hw0   -\n")
+	);
+	assert_int_equal(run("pool show -j", &text, &e), 0);
+	assert_non_null(strstr(text, "\"members\":[{\"name\":\"pci/0000:3b:00.2\""));
+	assert_int_equal(run("mgmtdev show", &text, &e), 0);
+	assert_non_null(strstr(text, "vdpasim_net"));
+	assert_non_null(strstr(text, "mac mtu"));
+	assert_int_equal(run("dev show a/b", &text, &e), 0);
+	assert_non_null(strstr(text, "mgmtdev  vdpasim_net\n"));
+	assert_int_equal(run("dev -j", &text, &e), 0);
+	assert_string_equal(
+		text,
+		"[{\"name\":\"a/b\",\"mgmtdev\":\"vdpasim_net\",\"owner\":\"\",\"port\":\"\","
+		"\"active\":true}]\n"
+	);
+}
+
+static void a_plan_is_numbered_steps_or_json(void **state) {
+	const char *text;
+	struct error e;
+
+	(void)state;
+	assert_int_equal(run("pool plan fast", &text, &e), 0);
+	assert_string_equal(text, "  1. make it\n     MAKE{IT=1}\n");
+	assert_int_equal(run("pool plan fast -j", &text, &e), 0);
+	assert_string_equal(text, "[{\"step\":\"make it\",\"message\":\"MAKE{IT=1}\"}]\n");
+}
+
+static void a_dry_run_is_the_decision_and_the_steps(void **state) {
+	const char *text;
+	struct error e;
+
+	(void)state;
+	assert_int_equal(run("port add vm1 network vmbr0 --dry-run", &text, &e), 0);
+	assert_non_null(strstr(text, "vdpa     fast  yes     vm1       for a reason\n"));
+	assert_non_null(strstr(text, "The port would be served by vdpa.\n"));
+	assert_non_null(strstr(text, "This would be done:\n  1. make it\n     MAKE{IT=1}\n"));
+	assert_int_equal(run("port add vm1 network vmbr0 --dry-run -j", &text, &e), 0);
+	assert_non_null(
+		strstr(text, "\"steps\":[{\"step\":\"make it\",\"message\":\"MAKE{IT=1}\"}]")
+	);
+	assert_int_equal(run("port add nothing network vmbr0 --dry-run", &text, &e), -EPERM);
+	assert_string_equal(e.text, "no backend can serve port 'nothing'; vdpa: for a reason");
+	assert_string_equal(text, "");
+	assert_int_equal(run("port add vm1 network vmbr0 vlan x --dry-run", &text, &e), -EINVAL);
+}
+
 static void set_memlock_mib(uint64_t mib) {
 	struct rlimit limit;
 
@@ -175,7 +238,7 @@ static void ports_on_hardware_pin_memory_and_share_none(void **state) {
 static void too_low_a_memlock_limit_is_refused_before_qemu_starts(void **state) {
 	static const char sentence[] =
 		"ports on hardware pin the guest's RAM: QEMU must be allowed to lock 1310720 KiB, "
-	        "and "
+		"and "
 		"what is started from here may lock 8192 KiB. Say 'ulimit -l 1310720' first, start "
 		"QEMU with 'prlimit --memlock=1342177280', or give its unit "
 		"LimitMEMLOCK=1342177280; --ignore-memlock prints the arguments all the same";
@@ -318,6 +381,9 @@ int main(void) {
 		VDPAD_TEST(add_reports_the_conflict),
 		VDPAD_TEST(stats_show_drops_by_name),
 		VDPAD_TEST(qemu_arguments_come_quoted_in_lines_and_as_json),
+		VDPAD_TEST(hardware_is_shown_as_tables_objects_and_json),
+		VDPAD_TEST(a_plan_is_numbered_steps_or_json),
+		VDPAD_TEST(a_dry_run_is_the_decision_and_the_steps),
 		VDPAD_TEST(ports_on_hardware_pin_memory_and_share_none),
 		VDPAD_TEST(too_low_a_memlock_limit_is_refused_before_qemu_starts),
 		VDPAD_TEST(a_limit_that_suffices_is_not_refused),

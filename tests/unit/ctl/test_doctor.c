@@ -41,6 +41,86 @@ static void a_node_with_everything_gets_no_advice(void **state) {
 	);
 }
 
+static json_t *from_text(const char *text) {
+	json_t *json = json_loads(text, 0, NULL);
+
+	assert_non_null(json);
+	return json;
+}
+
+static void pools_must_have_hardware(void **state) {
+	json_t *pools =
+		from_text("{\"a\": {\"kind\": \"sf\", \"reason\": \"\", \"n_members\": 0},"
+	                  " \"b\": {\"kind\": \"vf\", \"reason\": \"\", \"n_members\": 3}}");
+	json_t *bad = from_text(
+		"{\"c\": {\"kind\": \"mgmtdevs\", \"hardware\": \"pci/*\", \"reason\": \"\","
+		" \"n_members\": 0},"
+		" \"d\": {\"kind\": \"sf\", \"hardware\": \"0000:3b:00.0\", \"reason\": \"gone\"}}"
+	);
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_pools(&report, pools, NULL);
+	assert_int_equal(report.n, 1);
+	assert_int_equal(report.findings[0].verdict, VERDICT_OK);
+	assert_string_equal(report.findings[0].found, "pools: 2, each with hardware");
+	report.n = 0;
+	doctor_check_pools(&report, bad, NULL);
+	assert_int_equal(report.n, 2);
+	assert_int_equal(report.findings[0].verdict, VERDICT_WARN);
+	assert_string_equal(report.findings[0].found, "pool 'c' has no management device: pci/*");
+	assert_string_equal(report.findings[1].found, "pool 'd', 0000:3b:00.0: gone");
+	json_decref(pools);
+	json_decref(bad);
+}
+
+static void management_devices_without_a_pool_are_told(void **state) {
+	json_t *pools = from_text("{}");
+	json_t *free = from_text("{\"vdpasim_net\": {\"pools\": \"\"}}");
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_pools(&report, pools, pools);
+	assert_int_equal(report.n, 0); // a node without hardware misses nothing
+	doctor_check_pools(&report, pools, free);
+	assert_int_equal(report.findings[0].verdict, VERDICT_WARN);
+	assert_string_equal(
+		report.findings[0].found,
+		"no pool has this node's management devices, such as vdpasim_net"
+	);
+	json_decref(pools);
+	json_decref(free);
+}
+
+static void devices_in_the_wrong_hands_are_told(void **state) {
+	json_t *devices = from_text("{\"x\": {\"driver\": \"virtio_vdpa\", \"port\": \"\"},"
+	                            " \"vdpad-1\": {\"driver\": \"\", \"port\": \"vm1\"},"
+	                            " \"y\": {\"driver\": \"vhost_vdpa\", \"port\": \"\"}}");
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_devices(&report, devices);
+	assert_int_equal(report.n, 2);
+	assert_int_equal(report.findings[0].verdict, VERDICT_WARN);
+	assert_string_equal(report.findings[0].found, "device 'x' is driven by virtio_vdpa");
+	assert_int_equal(report.findings[1].verdict, VERDICT_FAIL);
+	assert_string_equal(
+		report.findings[1].found, "device 'vdpad-1' of port 'vm1' is driven by nothing"
+	);
+	json_decref(devices);
+}
+
+static void a_kernel_that_does_not_answer_fails(void **state) {
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_vdpa(&report, "ready");
+	doctor_check_vdpa(&report, "deleting 'x' hangs");
+	assert_int_equal(report.findings[0].verdict, VERDICT_OK);
+	assert_int_equal(report.findings[1].verdict, VERDICT_FAIL);
+	assert_string_equal(report.findings[1].found, "deleting 'x' hangs");
+}
+
 static void what_is_missing_is_a_warning_with_advice(void **state) {
 	static const struct facts facts = {.kernel = "6.1.0"};
 	struct report report = {0};
@@ -125,6 +205,10 @@ static void the_real_node_can_be_examined(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_node_with_everything_gets_no_advice),
+		cmocka_unit_test(pools_must_have_hardware),
+		cmocka_unit_test(management_devices_without_a_pool_are_told),
+		cmocka_unit_test(devices_in_the_wrong_hands_are_told),
+		cmocka_unit_test(a_kernel_that_does_not_answer_fails),
 		cmocka_unit_test(what_is_missing_is_a_warning_with_advice),
 		cmocka_unit_test(an_unloaded_module_is_not_a_missing_one),
 		cmocka_unit_test(a_socket_for_everyone_fails),
