@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// vdpad-netlink: does kernel operations for vdpad, one at a time. It keeps no state and may be killed
-// at any time.
+// vdpad-netlink: does kernel operations for vdpad. It keeps no state and may be killed at any time.
 
 #include <errno.h>
 #include <getopt.h>
@@ -41,7 +40,7 @@ static int run(const char *run_dir, struct error *e) {
 		r = sd_event_set_watchdog(event, true);
 	if (r < 0)
 		return error_set(e, -r, "cannot start the event loop: %s", strerror(-r));
-	r = service_new(event, run_dir, &service, e);
+	r = service_new(event, run_dir, &vdpa_host_kernel, &service, e);
 	if (r < 0)
 		return r;
 

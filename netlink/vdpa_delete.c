@@ -44,7 +44,7 @@ int vdpa_delete(
 	if (r == 0)
 		r = vhost_chardev_prove_closed(&chardev);
 	if (r == -EBUSY) {
-		vhost_chardev_find_holder(roots, chardev.number, ret_holder);
+		vhost_holder_find(roots, chardev.number, ret_holder);
 		return r;
 	}
 	if (r == 0)

@@ -16,6 +16,7 @@
 
 #include "netlink/genl.h"
 #include "netlink/vhost_chardev.h"
+#include "netlink/vhost_holder.h"
 
 // Delete the vDPA device @name, if nobody has it open.
 //

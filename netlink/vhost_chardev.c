@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "netlink/sysfs.h"
 #include "vdpad/util/parse.h"
 
 #define DRIVER "vhost_vdpa"
@@ -22,24 +23,6 @@
 #define KERNEL_ENOTSUPP 524 // the kernel's, not in errno.h
 
 const struct vhost_roots vhost_host_roots = {.sys = "/sys", .dev = "/dev", .proc = "/proc"};
-
-static void cleanup_closedirp(DIR **dir) {
-	if (*dir != NULL)
-		closedir(*dir);
-}
-#define _cleanup_dir_ _cleanup_(cleanup_closedirp)
-
-static int path_print(char path[static PATH_MAX], const char *fmt, ...) _printf_(2, 3);
-
-static int path_print(char path[static PATH_MAX], const char *fmt, ...) {
-	va_list ap;
-	int len;
-
-	va_start(ap, fmt);
-	len = vsnprintf(path, PATH_MAX, fmt, ap);
-	va_end(ap);
-	return len < 0 || len >= PATH_MAX ? -ENAMETOOLONG : 0;
-}
 
 // The kernel has replaced each '/' in a name by '!'.
 static bool name_can_be_in_sysfs(const char *name) {
@@ -55,7 +38,7 @@ static int device_path(
 
 	if (!name_can_be_in_sysfs(name))
 		return -EINVAL;
-	r = path_print(path, "%s/bus/vdpa/devices/%s", roots->sys, name);
+	r = sysfs_path(path, "%s/bus/vdpa/devices/%s", roots->sys, name);
 	if (r < 0)
 		return r;
 	if (access(path, F_OK) < 0)
@@ -63,53 +46,12 @@ static int device_path(
 	return 0;
 }
 
-// A sysfs file takes a value in one write.
-static int write_file(const char *path, const char *value) {
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t written;
-
-	if (fd < 0)
-		return -errno;
-	written = write(fd, value, strlen(value));
-	if (written < 0)
-		return -errno;
-	return (size_t)written == strlen(value) ? 0 : -EIO;
-}
-
-static int read_file(const char *path, char *text, size_t size) {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len;
-
-	if (fd < 0)
-		return -errno;
-	len = read(fd, text, size - 1);
-	if (len < 0)
-		return -errno;
-	text[len] = 0;
-	text[strcspn(text, "\n")] = 0;
-	return 0;
-}
-
 // The driver that the device in @device is bound to, or "" if none is.
 static int driver_of(const char *device, char driver[static NAME_MAX + 1]) {
-	char path[PATH_MAX], target[PATH_MAX];
-	const char *slash;
-	ssize_t len;
-	int r;
+	char path[PATH_MAX];
+	int r = sysfs_path(path, "%s/driver", device);
 
-	r = path_print(path, "%s/driver", device);
-	if (r < 0)
-		return r;
-	len = readlink(path, target, sizeof(target) - 1);
-	if (len < 0 && errno == ENOENT) {
-		driver[0] = 0;
-		return 0;
-	}
-	if (len < 0)
-		return -errno;
-	target[len] = 0;
-	slash = strrchr(target, '/');
-	return str_copy(driver, NAME_MAX + 1, slash == NULL ? target : slash + 1);
+	return r < 0 ? r : sysfs_link_name(path, driver);
 }
 
 int vhost_chardev_bind(const struct vhost_roots *roots, const char *name) {
@@ -119,16 +61,16 @@ int vhost_chardev_bind(const struct vhost_roots *roots, const char *name) {
 	r = device_path(roots, name, device);
 	if (r < 0)
 		return r;
-	r = path_print(path, "%s/bus/vdpa/drivers/" DRIVER, roots->sys);
+	r = sysfs_path(path, "%s/bus/vdpa/drivers/" DRIVER, roots->sys);
 	if (r < 0)
 		return r;
 	if (access(path, F_OK) < 0)
 		return -errno;
 
 	// Kernels before 5.17 have no override; there, unbind and bind alone must do.
-	r = path_print(path, "%s/driver_override", device);
+	r = sysfs_path(path, "%s/driver_override", device);
 	if (r == 0)
-		r = write_file(path, DRIVER);
+		r = sysfs_write(path, DRIVER);
 	if (r < 0 && r != -ENOENT)
 		return r;
 
@@ -136,22 +78,31 @@ int vhost_chardev_bind(const struct vhost_roots *roots, const char *name) {
 	if (r < 0 || strcmp(driver, DRIVER) == 0)
 		return r;
 	if (driver[0] != 0) {
-		r = path_print(path, "%s/driver/unbind", device);
+		r = sysfs_path(path, "%s/driver/unbind", device);
 		if (r == 0)
-			r = write_file(path, name);
+			r = sysfs_write(path, name);
 		if (r < 0)
 			return r;
 	}
-	r = path_print(path, "%s/bus/vdpa/drivers/" DRIVER "/bind", roots->sys);
+	r = sysfs_path(path, "%s/bus/vdpa/drivers/" DRIVER "/bind", roots->sys);
 	if (r < 0)
 		return r;
-	bound = write_file(path, name);
+	bound = sysfs_write(path, name);
 
 	// Another may have bound it first: what counts is where it is now.
 	r = driver_of(device, driver);
 	if (r == 0 && strcmp(driver, DRIVER) == 0)
 		return 0;
 	return r < 0 ? r : bound < 0 ? bound : -ENXIO;
+}
+
+int vhost_chardev_driver(
+	const struct vhost_roots *roots, const char *name, char driver[static NAME_MAX + 1]
+) {
+	char device[PATH_MAX];
+	int r = device_path(roots, name, device);
+
+	return r < 0 ? r : driver_of(device, driver);
 }
 
 // Is @entry "vhost-vdpa-" and a number?
@@ -180,9 +131,9 @@ static int find_child(
 	if (entry == NULL)
 		return -ENOENT;
 
-	r = path_print(path, "%s/%s/dev", device, entry->d_name);
+	r = sysfs_path(path, "%s/%s/dev", device, entry->d_name);
 	if (r == 0)
-		r = read_file(path, text, sizeof(text));
+		r = sysfs_read(path, text, sizeof(text));
 	if (r < 0)
 		return r;
 	colon = strchr(text, ':');
@@ -203,7 +154,7 @@ static int node_path(
 	const struct vhost_roots *roots, const struct vhost_chardev *chardev, bool parked,
 	char path[static PATH_MAX]
 ) {
-	return path_print(
+	return sysfs_path(
 		path, "%s/%s%s", roots->dev, parked ? PARKED_PREFIX : "", chardev->node_name
 	);
 }
@@ -325,68 +276,4 @@ int vhost_chardev_prove_closed(const struct vhost_chardev *chardev) {
 	if (fd < 0 && errno != KERNEL_ENOTSUPP)
 		return -errno;
 	return 0;
-}
-
-// Is descriptor @fd_name of process @pid the device itself, and not only its name (O_PATH)?
-static bool fd_is_open_device(
-	const struct vhost_roots *roots, const char *pid, const char *fd_name, dev_t number
-) {
-	char path[PATH_MAX], text[256];
-	const char *flags;
-	struct stat st;
-
-	if (path_print(path, "%s/%s/fd/%s", roots->proc, pid, fd_name) < 0 || stat(path, &st) < 0 ||
-	    !S_ISCHR(st.st_mode) || st.st_rdev != number)
-		return false;
-
-	// "pos:\t0\nflags:\t02100002\n..."
-	_cleanup_close_ int fd = -EBADF;
-	ssize_t len;
-
-	if (path_print(path, "%s/%s/fdinfo/%s", roots->proc, pid, fd_name) < 0)
-		return false;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (len < 0)
-		return false;
-	text[len] = 0;
-	flags = strstr(text, "flags:");
-	return flags != NULL && !(strtoul(flags + strlen("flags:"), NULL, 8) & O_PATH);
-}
-
-static bool process_has_open(const struct vhost_roots *roots, const char *pid, dev_t number) {
-	_cleanup_dir_ DIR *fds = NULL;
-	const struct dirent *entry;
-	char path[PATH_MAX];
-
-	if (path_print(path, "%s/%s/fd", roots->proc, pid) < 0)
-		return false;
-	fds = opendir(path);
-	while (fds != NULL && (entry = readdir(fds)) != NULL)
-		if (isdigit((unsigned char)entry->d_name[0]) &&
-		    fd_is_open_device(roots, pid, entry->d_name, number))
-			return true;
-	return false;
-}
-
-void vhost_chardev_find_holder(
-	const struct vhost_roots *roots, dev_t number, struct vhost_holder *ret_holder
-) {
-	_cleanup_dir_ DIR *processes = opendir(roots->proc);
-	struct vhost_holder holder = {0};
-	const struct dirent *entry;
-	char path[PATH_MAX];
-	uint64_t pid;
-
-	while (processes != NULL && (entry = readdir(processes)) != NULL) {
-		if (parse_u64(entry->d_name, 1, INT_MAX, &pid) < 0 ||
-		    !process_has_open(roots, entry->d_name, number))
-			continue;
-		holder.pid = (pid_t)pid;
-		if (path_print(path, "%s/%s/comm", roots->proc, entry->d_name) < 0 ||
-		    read_file(path, holder.command, sizeof(holder.command)) < 0)
-			holder.command[0] = 0;
-		break;
-	}
-	*ret_holder = holder;
 }

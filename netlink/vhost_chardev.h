@@ -15,13 +15,13 @@
 
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
 #include "vdpad/util/cleanup.h"
 
 #define VHOST_NODE_NAME_SIZE 32 // "vhost-vdpa-4294967295"
-#define VHOST_COMMAND_SIZE 64
 
 // Where the kernel shows itself. A test has folders of its own.
 struct vhost_roots {
@@ -40,17 +40,16 @@ struct vhost_chardev {
 #define VHOST_CHARDEV_NONE \
 	{ .node_fd = -EBADF }
 
-// A process that has a device open.
-struct vhost_holder {
-	pid_t pid; // 0: none was found
-	char command[VHOST_COMMAND_SIZE];
-};
-
 // Bind the vDPA device @name to vhost_vdpa, for good (driver_override), and take it from another driver
 // if need be: from virtio_vdpa that removes a network interface of this host.
 // Returns 0; -ENODEV: no such device; -ENOENT: the module vhost_vdpa is not loaded; -EINVAL: a name that
 // cannot be in sysfs; or what the driver's probe says.
 int vhost_chardev_bind(const struct vhost_roots *roots, const char *name);
+
+// The driver that the vDPA device @name is bound to, "" for none. -ENODEV, -EINVAL as above.
+int vhost_chardev_driver(
+	const struct vhost_roots *roots, const char *name, char driver[static NAME_MAX + 1]
+);
 
 // Find the node of the vDPA device @name. @ret_chardev is to be released with vhost_chardev_done().
 // Returns 0; -ENODEV: no such vDPA device, or none any more; -ENOENT: it is not bound to vhost_vdpa;
@@ -75,9 +74,3 @@ void vhost_chardev_forget_parked(const struct vhost_roots *roots, struct vhost_c
 // Does nobody have the device open? Opens and closes it, which resets it, where nobody has.
 // Returns 0 proved; -EBUSY somebody has; another -errno: not proved.
 int vhost_chardev_prove_closed(const struct vhost_chardev *chardev);
-
-// Name the process that has @number open. Finds none without the right to look (root, CAP_SYS_PTRACE), nor
-// one that sent its descriptor away or only mapped it; ret_holder->pid is 0 then.
-void vhost_chardev_find_holder(
-	const struct vhost_roots *roots, dev_t number, struct vhost_holder *ret_holder
-);

@@ -23,6 +23,13 @@ static int fake_send(struct nl_transport *t, const void *data, size_t size) {
 	f->request_size = size;
 	f->last_seq = message->nlmsg_seq;
 	f->n_requests++;
+	if (f->on_request == NULL)
+		return 0;
+	for (size_t i = 0; i < f->n_datagrams; i++)
+		free(f->datagrams[i].data);
+	memset(f->datagrams, 0, sizeof(f->datagrams));
+	f->n_datagrams = f->next_datagram = 0;
+	f->on_request(f, f->ctx);
 	return 0;
 }
 

@@ -24,6 +24,9 @@ struct fake_netlink {
 	size_t n_requests;
 	uint8_t request[4096]; // the last one
 	size_t request_size;
+	// Where set, called after each request, to lay its replies ready. Whatever was read before is gone then.
+	void (*on_request)(struct fake_netlink *f, void *ctx);
+	void *ctx;
 	int send_error; // what the next send returns instead of taking the request
 	bool join;      // put the following messages into the datagram before them
 	size_t n_datagrams, next_datagram;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "netlink/vhost_chardev.h"
+#include "netlink/vhost_holder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -187,12 +188,12 @@ static void open_device_is_busy_and_its_holder_has_a_name(void **state) {
 	assert_int_equal(vhost_chardev_find(&roots, "d0", &chardev), 0);
 
 	// The descriptor that names the node does not count.
-	vhost_chardev_find_holder(&roots, chardev.number, &holder);
+	vhost_holder_find(&roots, chardev.number, &holder);
 	assert_int_equal(holder.pid, 0);
 
 	fake_terminal_hold(&x->terminal);
 	assert_int_equal(vhost_chardev_prove_closed(&chardev), -EBUSY);
-	vhost_chardev_find_holder(&roots, chardev.number, &holder);
+	vhost_holder_find(&roots, chardev.number, &holder);
 	assert_int_equal(holder.pid, getpid());
 	assert_non_null(strstr(holder.command, "test_netlink"));
 
@@ -206,7 +207,7 @@ static void holder_is_unknown_without_proc(void **state) {
 	struct vhost_holder holder;
 
 	roots.proc = "/nonexistent";
-	vhost_chardev_find_holder(&roots, 1, &holder);
+	vhost_holder_find(&roots, 1, &holder);
 	assert_int_equal(holder.pid, 0);
 }
 
