@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fallback/control_hw.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/ipc.h"
 
@@ -24,6 +25,7 @@ static int method_set_network(sd_bus_message *m, void *userdata, sd_bus_error *r
 		{"mtu", 'u', offsetof(struct switch_network_spec, mtu_bytes), true},
 		{"ageing_s", 'u', offsetof(struct switch_network_spec, ageing_s), true},
 	};
+	const struct control *control = userdata;
 	struct switch_network_spec spec;
 	struct error e = {0};
 	const char *name;
@@ -34,11 +36,12 @@ static int method_set_network(sd_bus_message *m, void *userdata, sd_bus_error *r
 		return r;
 	r = ipc_dict_read(m, fields, ARRAY_LEN(fields), &spec, &e);
 	if (r >= 0)
-		r = switch_set_network(userdata, name, &spec, &e);
+		r = switch_set_network(control->sw, name, &spec, &e);
 	return reply(m, r, &e, ret_error);
 }
 
 static int method_set_uplink(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	const struct control *control = userdata;
 	const char *network, *ifname;
 	struct error e = {0};
 	int fd, r;
@@ -52,11 +55,12 @@ static int method_set_uplink(sd_bus_message *m, void *userdata, sd_bus_error *re
 			&e, errno, "cannot duplicate the TAP's descriptor: %s", strerror(errno)
 		);
 	else
-		r = switch_set_uplink(userdata, network, ifname, fd, &e);
+		r = switch_set_uplink(control->sw, network, ifname, fd, &e);
 	return reply(m, r, &e, ret_error);
 }
 
 static int method_del_network(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	const struct control *control = userdata;
 	struct error e = {0};
 	const char *name;
 	int r;
@@ -64,21 +68,68 @@ static int method_del_network(sd_bus_message *m, void *userdata, sd_bus_error *r
 	r = sd_bus_message_read_basic(m, 's', &name);
 	if (r < 0)
 		return r;
-	return reply(m, switch_del_network(userdata, name, &e), &e, ret_error);
+	return reply(m, switch_del_network(control->sw, name, &e), &e, ret_error);
+}
+
+// SetPort's dictionary: without a device, a port of the switch.
+struct port_request {
+	struct switch_port_spec spec;
+	const char *device;
+};
+
+static bool switch_has_port(const struct network_switch *sw, const char *name) {
+	struct switch_port_view view;
+
+	for (size_t i = 0; switch_view_port(sw, i, &view); i++) {
+		if (strcmp(view.name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int set_port(
+	const struct control *control, const char *name, const struct port_request *request,
+	struct error *e
+) {
+	const struct switch_port_spec *spec = &request->spec;
+	bool in_hardware = request->device[0] != '\0';
+
+	if (in_hardware ? switch_has_port(control->sw, name) : hw_vdpa_has_port(control->hw, name))
+		return error_set(
+			e, EEXIST, "port '%s' exists with another device; delete it first", name
+		);
+	if (!in_hardware)
+		return switch_set_port(control->sw, name, spec, e);
+	return hw_vdpa_set_port(
+		control->hw, name,
+		&(struct hw_port_spec){
+			.device = request->device,
+			.network = spec->network,
+			.path = spec->path,
+			.mtu_bytes = spec->mtu_bytes,
+			.queue_pairs = spec->queue_pairs,
+			.vlan = spec->vlan,
+			.link_up = spec->link_up,
+			.features = spec->features,
+			.generation = spec->generation,
+		},
+		e
+	);
 }
 
 static int method_set_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	static const struct ipc_field fields[] = {
-		{"network", 's', offsetof(struct switch_port_spec, network), true},
-		{"path", 's', offsetof(struct switch_port_spec, path), true},
-		{"mtu", 'u', offsetof(struct switch_port_spec, mtu_bytes), true},
-		{"queue_pairs", 'u', offsetof(struct switch_port_spec, queue_pairs), true},
-		{"vlan", 'u', offsetof(struct switch_port_spec, vlan), true},
-		{"link_up", 'b', offsetof(struct switch_port_spec, link_up), true},
-		{"features", 't', offsetof(struct switch_port_spec, features), true},
-		{"generation", 't', offsetof(struct switch_port_spec, generation), true},
+		{"network", 's', offsetof(struct port_request, spec.network), true},
+		{"path", 's', offsetof(struct port_request, spec.path), true},
+		{"mtu", 'u', offsetof(struct port_request, spec.mtu_bytes), true},
+		{"queue_pairs", 'u', offsetof(struct port_request, spec.queue_pairs), true},
+		{"vlan", 'u', offsetof(struct port_request, spec.vlan), true},
+		{"link_up", 'b', offsetof(struct port_request, spec.link_up), true},
+		{"features", 't', offsetof(struct port_request, spec.features), true},
+		{"generation", 't', offsetof(struct port_request, spec.generation), true},
+		{"device", 's', offsetof(struct port_request, device), false},
 	};
-	struct switch_port_spec spec;
+	struct port_request request = {.device = ""};
 	struct error e = {0};
 	const char *name;
 	int r;
@@ -86,13 +137,14 @@ static int method_set_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 	r = sd_bus_message_read_basic(m, 's', &name);
 	if (r < 0)
 		return r;
-	r = ipc_dict_read(m, fields, ARRAY_LEN(fields), &spec, &e);
+	r = ipc_dict_read(m, fields, ARRAY_LEN(fields), &request, &e);
 	if (r >= 0)
-		r = switch_set_port(userdata, name, &spec, &e);
+		r = set_port(userdata, name, &request, &e);
 	return reply(m, r, &e, ret_error);
 }
 
 static int method_del_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	const struct control *control = userdata;
 	struct error e = {0};
 	const char *name;
 	int r;
@@ -100,29 +152,8 @@ static int method_del_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 	r = sd_bus_message_read_basic(m, 's', &name);
 	if (r < 0)
 		return r;
-	return reply(m, switch_del_port(userdata, name, &e), &e, ret_error);
-}
-
-// Open and close one entry "name": a{sv} of an a{sa{sv}}.
-static int open_entry(sd_bus_message *m, const char *name) {
-	int r;
-
-	r = sd_bus_message_open_container(m, 'e', "sa{sv}");
-	if (r < 0)
-		return r;
-	r = sd_bus_message_append_basic(m, 's', name);
-	if (r < 0)
-		return r;
-	return sd_bus_message_open_container(m, 'a', "{sv}");
-}
-
-static int close_entry(sd_bus_message *m) {
-	int r;
-
-	r = sd_bus_message_close_container(m);
-	if (r < 0)
-		return r;
-	return sd_bus_message_close_container(m);
+	hw_vdpa_del_port(control->hw, name);
+	return reply(m, switch_del_port(control->sw, name, &e), &e, ret_error);
 }
 
 // sd-bus refuses to go on with a message after a failure, and says so when it is sent: so the
@@ -130,19 +161,19 @@ static int close_entry(sd_bus_message *m) {
 static int append_network(sd_bus_message *m, const struct switch_network_view *view) {
 	int r;
 
-	r = open_entry(m, view->name);
+	r = ipc_entry_open(m, view->name);
 	if (r < 0)
 		return r;
 	ipc_dict_add_u(m, "mtu", view->spec.mtu_bytes);
 	ipc_dict_add_u(m, "ageing_s", view->spec.ageing_s);
 	ipc_dict_add_s(m, "uplink", view->uplink);
-	return close_entry(m);
+	return ipc_entry_close(m);
 }
 
 static int append_port(sd_bus_message *m, const struct switch_port_view *view) {
 	int r;
 
-	r = open_entry(m, view->name);
+	r = ipc_entry_open(m, view->name);
 	if (r < 0)
 		return r;
 	ipc_dict_add_s(m, "network", view->spec.network);
@@ -155,7 +186,7 @@ static int append_port(sd_bus_message *m, const struct switch_port_view *view) {
 	ipc_dict_add_t(m, "generation", view->spec.generation);
 	ipc_dict_add_b(m, "connected", view->status.connected);
 	ipc_dict_add_s(m, "detail", view->status.detail);
-	return close_entry(m);
+	return ipc_entry_close(m);
 }
 
 static int append_counters(sd_bus_message *m, const struct switch_counters_view *view) {
@@ -163,7 +194,7 @@ static int append_counters(sd_bus_message *m, const struct switch_counters_view 
 	char key[COUNTER_KEY_SIZE];
 	int r;
 
-	r = open_entry(m, view->name);
+	r = ipc_entry_open(m, view->name);
 	if (r < 0)
 		return r;
 	ipc_dict_add_s(m, "network", view->network);
@@ -178,12 +209,12 @@ static int append_counters(sd_bus_message *m, const struct switch_counters_view 
 		ipc_dict_add_t(m, key, counters->tx_drop[i]);
 	}
 	ipc_dict_add_t(m, "connects", view->connects);
-	return close_entry(m);
+	return ipc_entry_close(m);
 }
 
 static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	_cleanup_message_ sd_bus_message *answer = NULL;
-	const struct network_switch *sw = userdata;
+	const struct control *control = userdata;
 	struct switch_network_view network;
 	struct switch_port_view port;
 	int r;
@@ -193,7 +224,7 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
 	if (r < 0)
 		return r;
 	r = sd_bus_message_open_container(answer, 'a', "{sa{sv}}");
-	for (size_t i = 0; r >= 0 && switch_view_network(sw, i, &network); i++)
+	for (size_t i = 0; r >= 0 && switch_view_network(control->sw, i, &network); i++)
 		r = append_network(answer, &network);
 	if (r < 0)
 		return r;
@@ -201,8 +232,10 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
 	if (r < 0)
 		return r;
 	r = sd_bus_message_open_container(answer, 'a', "{sa{sv}}");
-	for (size_t i = 0; r >= 0 && switch_view_port(sw, i, &port); i++)
+	for (size_t i = 0; r >= 0 && switch_view_port(control->sw, i, &port); i++)
 		r = append_port(answer, &port);
+	if (r >= 0)
+		r = control_hw_append_ports(answer, control->hw);
 	if (r < 0)
 		return r;
 	r = sd_bus_message_close_container(answer);
@@ -213,7 +246,7 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
 
 static int method_stats(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	_cleanup_message_ sd_bus_message *answer = NULL;
-	const struct network_switch *sw = userdata;
+	const struct control *control = userdata;
 	struct switch_counters_view counters;
 	int r;
 
@@ -222,14 +255,23 @@ static int method_stats(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
 	if (r < 0)
 		return r;
 	r = sd_bus_message_open_container(answer, 'a', "{sa{sv}}");
-	for (size_t i = 0; r >= 0 && switch_view_counters(sw, i, &counters); i++)
+	for (size_t i = 0; r >= 0 && switch_view_counters(control->sw, i, &counters); i++)
 		r = append_counters(answer, &counters);
+	if (r >= 0)
+		r = control_hw_append_stats(answer, control->hw);
 	if (r < 0)
 		return r;
 	r = sd_bus_message_close_container(answer);
 	if (r < 0)
 		return r;
 	return sd_bus_message_send(answer);
+}
+
+static int method_list_hw_vdpa(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	const struct control *control = userdata;
+
+	(void)ret_error;
+	return control_hw_list(m, control->hw);
 }
 
 // "Unprivileged" as it is the link that is private: who could connect to it may ask for anything.
@@ -242,26 +284,42 @@ static const sd_bus_vtable switch_vtable[] = {
 	SD_BUS_METHOD("DelPort", "s", "", method_del_port, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("List", "", "a{sa{sv}}a{sa{sv}}", method_list, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Stats", "", "a{sa{sv}}", method_stats, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD(
+		"ListHwVdpa", "", "a{sa{sv}}", method_list_hw_vdpa, SD_BUS_VTABLE_UNPRIVILEGED
+	),
 	SD_BUS_SIGNAL("PortChanged", "stbs", 0),
 	SD_BUS_VTABLE_END,
 };
 
-int control_attach(sd_bus *link, struct network_switch *sw) {
+int control_attach(sd_bus *link, struct control *control) {
 	return sd_bus_add_object_vtable(
-		link, NULL, IPC_SWITCH_PATH, IPC_SWITCH_IFACE, switch_vtable, sw
+		link, NULL, IPC_SWITCH_PATH, IPC_SWITCH_IFACE, switch_vtable, control
 	);
 }
 
-void control_announce_changes(sd_bus *link, struct network_switch *sw) {
-	struct switch_port_view port;
-
-	while (switch_next_changed_port(sw, &port)) {
-		if (link == NULL)
-			continue;
-		// A link that fails here is closed soon, and List() tells the next one.
+// A link that fails here is closed soon, and List() tells the next one.
+static void announce(
+	sd_bus *link, const char *name, uint64_t generation, bool connected, const char *detail
+) {
+	if (link != NULL)
 		sd_bus_emit_signal(
-			link, IPC_SWITCH_PATH, IPC_SWITCH_IFACE, "PortChanged", "stbs", port.name,
-			port.spec.generation, (int)port.status.connected, port.status.detail
+			link, IPC_SWITCH_PATH, IPC_SWITCH_IFACE, "PortChanged", "stbs", name,
+			generation, (int)connected, detail
 		);
-	}
+}
+
+void control_announce_changes(sd_bus *link, struct control *control) {
+	struct switch_port_view port;
+	struct hw_port_view hw_port;
+
+	while (switch_next_changed_port(control->sw, &port))
+		announce(
+			link, port.name, port.spec.generation, port.status.connected,
+			port.status.detail
+		);
+	while (hw_vdpa_next_changed_port(control->hw, &hw_port))
+		announce(
+			link, hw_port.name, hw_port.spec.generation, hw_port.connected,
+			hw_port.detail
+		);
 }

@@ -19,6 +19,7 @@
 #define JUMBO_DATA_BYTES 9216 // MTU 9000 with all headers, and what a guest adds to it
 #define CACHE_BUFFERS 256     // of each thread
 #define MAX_ARGS 16
+#define NO_DEVICE "ffff:ff:1f.7" // to allow this one only keeps DPDK's hands off all that exist
 
 // The number behind "KEY:" in /proc/meminfo; 0 when it is not there.
 static uint64_t meminfo(const char *key) {
@@ -61,7 +62,7 @@ static int describe_cpus(char *text, size_t size) {
 	return 0;
 }
 
-int eal_start(uint32_t memory_mb, bool verbose, bool *ret_hugepages, struct error *e) {
+int eal_start(uint32_t memory_mb, bool pci, bool verbose, bool *ret_hugepages, struct error *e) {
 	bool hugepages = hugepages_suffice(memory_mb);
 	char lcores[4096], memory[32], prefix[] = "--file-prefix=vdpad-switch";
 	char *argv[MAX_ARGS];
@@ -75,7 +76,7 @@ int eal_start(uint32_t memory_mb, bool verbose, bool *ret_hugepages, struct erro
 	argv[argc++] = program_invocation_short_name;
 	argv[argc++] = lcores;
 	argv[argc++] = prefix; // nothing is shared below it, so that several processes may use it
-	argv[argc++] = (char *)"--no-pci";
+	argv[argc++] = pci ? (char *)"--allow=" NO_DEVICE : (char *)"--no-pci";
 	argv[argc++] = (char *)"--no-telemetry";
 	argv[argc++] = (char *)"--iova-mode=va";
 	argv[argc++] = verbose ? (char *)"--log-level=info" : (char *)"--log-level=warning";

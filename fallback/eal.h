@@ -12,9 +12,10 @@
 
 // Start EAL, once in the life of the process, with @memory_mb for packet buffers and what
 // librte_vhost allocates: on huge pages where enough are free, else on ordinary ones (which are
-// taken when used). Its threads may run wherever the process may. @verbose: its informational
+// taken when used). @pci: with the PCI bus, on which nothing is touched but what rte_dev_probe() names
+// later. Its threads may run wherever the process may. @verbose: its informational
 // messages on standard error, else warnings only. @ret_hugepages: which it was.
-int eal_start(uint32_t memory_mb, bool verbose, bool *ret_hugepages, struct error *e);
+int eal_start(uint32_t memory_mb, bool pci, bool verbose, bool *ret_hugepages, struct error *e);
 
 // The pool that every port can use: buffers of BUFFER_DATA_BYTES (rx_buffers.h), about 2.4 KB of
 // memory each; 4096 of them and 2048 more for each worker, so 15 MB for one.

@@ -28,12 +28,14 @@ struct settings {
 	uint32_t memory_mb;
 	const char *socket_group;
 	uint32_t socket_mode;
+	const char *devices;
 };
 
 struct link_client {
 	sd_event *event;
 	sd_event_source *retry;
 	sd_event_source *changes;
+	sd_event_source *hw_changes;
 	sd_bus *link;
 	char path[SOCKET_PATH_SIZE];
 	bool verbose;
@@ -45,14 +47,24 @@ struct link_client {
 	bool hugepages;
 	struct rte_mempool *pool;
 	struct workers *workers;
-	struct network_switch *sw;
+	bool pci;
+	struct control control; // what serves vdpad; its sw is NULL before the first settings
 };
 
 static int on_changes(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
 	struct link_client *client = userdata;
 
 	(void)source, (void)fd, (void)revents;
-	control_announce_changes(client->link, client->sw);
+	control_announce_changes(client->link, &client->control);
+	return 0;
+}
+
+static int on_hw_changes(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+	struct link_client *client = userdata;
+
+	(void)source, (void)fd, (void)revents;
+	hw_vdpa_check(client->control.hw, false);
+	control_announce_changes(client->link, &client->control);
 	return 0;
 }
 
@@ -68,6 +80,25 @@ static int choose_cpus(const char *text, int cpus[static WORKERS_MAX]) {
 	return workers_parse_cpus("auto", cpus, NULL);
 }
 
+static int start_hw(struct link_client *client, struct error *e) {
+	const struct hw_vdpa_config config = {
+		.event = client->event,
+		.ops = &hw_vdpa_dpdk,
+		.sys_dir = "/sys",
+		.dev_dir = "/dev",
+		.pci = client->pci,
+	};
+	int r;
+
+	r = hw_vdpa_new(&config, &client->control.hw);
+	if (r >= 0)
+		r = sd_event_add_io(
+			client->event, &client->hw_changes, hw_vdpa_changed_fd(client->control.hw),
+			EPOLLIN, on_hw_changes, client
+		);
+	return r < 0 ? error_set(e, -r, "devices: %s", strerror(-r)) : 0;
+}
+
 // The first time: EAL, buffers, workers, the switch.
 static int start_switch(
 	struct link_client *client, const struct settings *settings, struct error *e
@@ -80,7 +111,8 @@ static int start_switch(
 		return error_set(e, EINVAL, "cpus: longer than %d characters", CPUS_SIZE - 1);
 	client->memory_mb = settings->memory_mb;
 	n_cpus = choose_cpus(settings->cpus, cpus);
-	r = eal_start(settings->memory_mb, client->verbose, &client->hugepages, e);
+	client->pci = settings->devices[0] != '\0';
+	r = eal_start(settings->memory_mb, client->pci, client->verbose, &client->hugepages, e);
 	if (r < 0)
 		return r;
 	r = eal_buffers_new((uint16_t)n_cpus, &client->pool, e);
@@ -89,16 +121,16 @@ static int start_switch(
 	r = workers_new(cpus, (uint16_t)n_cpus, client->pool, &client->workers, e);
 	if (r < 0)
 		return r;
-	client->sw = switch_new(client->workers, client->pool);
-	if (client->sw == NULL)
+	client->control.sw = switch_new(client->workers, client->pool);
+	if (client->control.sw == NULL)
 		return error_set(e, ENOMEM, "out of memory");
 	r = sd_event_add_io(
-		client->event, &client->changes, switch_changed_fd(client->sw), EPOLLIN, on_changes,
-		client
+		client->event, &client->changes, switch_changed_fd(client->control.sw), EPOLLIN,
+		on_changes, client
 	);
 	if (r < 0)
 		return error_set(e, -r, "event loop: %s", strerror(-r));
-	return 0;
+	return start_hw(client, e);
 }
 
 static bool settings_are_in_force(
@@ -126,14 +158,19 @@ static int apply_settings(
 	}
 	if (settings->socket_mode > 0777)
 		return error_set(e, EINVAL, "socket_mode: %o is no mode", settings->socket_mode);
-	if (client->sw == NULL) {
+	if (client->control.sw == NULL) {
 		r = start_switch(client, settings, e);
 		if (r < 0)
 			return r;
 	} else if (!settings_are_in_force(client, settings)) {
 		log_warn("cpus and memory_mb take effect when vdpad-switch starts again");
 	}
-	switch_set_socket_owner(client->sw, gid, settings->socket_mode);
+	switch_set_socket_owner(client->control.sw, gid, settings->socket_mode);
+	hw_vdpa_set_socket_owner(client->control.hw, gid, settings->socket_mode);
+	if (hw_vdpa_set_devices(client->control.hw, settings->devices, e) < 0)
+		log_err("devices: %s", e->text); // the others may do
+	if (settings->devices[0] != '\0' && !client->pci)
+		log_warn("devices can be used when vdpad-switch has been started again");
 	return 0;
 }
 
@@ -199,9 +236,10 @@ static int on_register_reply(sd_bus_message *m, void *userdata, sd_bus_error *re
 		{"memory_mb", 'u', offsetof(struct settings, memory_mb), true},
 		{"socket_group", 's', offsetof(struct settings, socket_group), true},
 		{"socket_mode", 'u', offsetof(struct settings, socket_mode), true},
+		{"devices", 's', offsetof(struct settings, devices), false},
 	};
 	struct link_client *client = userdata;
-	struct settings settings;
+	struct settings settings = {.devices = ""};
 	struct error e = {0};
 	int r;
 
@@ -217,12 +255,12 @@ static int on_register_reply(sd_bus_message *m, void *userdata, sd_bus_error *re
 		log_err("cannot work with the settings from vdpad: %s", e.text);
 		// With a switch that runs, frames matter more. Without one the supervisor tries
 		// again.
-		if (client->sw == NULL)
+		if (client->control.sw == NULL)
 			return sd_event_exit(client->event, EXIT_FAILURE);
 		retry_later(client);
 		return 0;
 	}
-	r = control_attach(client->link, client->sw);
+	r = control_attach(client->link, &client->control);
 	if (r >= 0)
 		r = send_ready(client);
 	if (r < 0) {
@@ -324,9 +362,11 @@ void link_client_free(struct link_client *client) {
 	if (client == NULL)
 		return;
 	sd_bus_close_unref(client->link);
+	sd_event_source_unref(client->hw_changes);
 	sd_event_source_unref(client->changes);
 	sd_event_source_unref(client->retry);
-	switch_free(client->sw);
+	hw_vdpa_free(client->control.hw);
+	switch_free(client->control.sw);
 	workers_free(client->workers);
 	rte_mempool_free(client->pool);
 	sd_event_unref(client->event);

@@ -177,3 +177,24 @@ int ipc_dict_add_u(sd_bus_message *m, const char *key, uint32_t value) {
 int ipc_dict_add_t(sd_bus_message *m, const char *key, uint64_t value) {
 	return sd_bus_message_append(m, "{sv}", key, "t", value);
 }
+
+int ipc_entry_open(sd_bus_message *m, const char *name) {
+	int r;
+
+	r = sd_bus_message_open_container(m, 'e', "sa{sv}");
+	if (r < 0)
+		return r;
+	r = sd_bus_message_append_basic(m, 's', name);
+	if (r < 0)
+		return r;
+	return sd_bus_message_open_container(m, 'a', "{sv}");
+}
+
+int ipc_entry_close(sd_bus_message *m) {
+	int r;
+
+	r = sd_bus_message_close_container(m);
+	if (r < 0)
+		return r;
+	return sd_bus_message_close_container(m);
+}

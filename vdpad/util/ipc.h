@@ -77,7 +77,9 @@
 //
 // Register(s kind, a{sv} info) -> a{sv} settings   kind "switch" or "netlink"; info: version s, pid u
 //     settings for the switch: cpus s ("auto" or a list such as "2-3,6": one worker for each),
-//     memory_mb u, socket_group s ("" leaves the group alone), socket_mode u
+//     memory_mb u, socket_group s ("" leaves the group alone), socket_mode u, devices s (optional: PCI
+//     addresses with commas between them that ListHwVdpa shows; with none when the switch starts, DPDK
+//     looks at no PCI device)
 // Ready(a{sv} info)   the switch: workers u, hugepages b, max_queue_pairs u, max_mtu u, max_ports u
 #define IPC_HUB_PATH "/org/vdpad1/hub"
 #define IPC_HUB_IFACE "org.vdpad1.Hub"
@@ -91,14 +93,25 @@
 // SetPort(s name, a{sv} spec)                      create or change; returns when the socket listens.
 //     spec: network s, path s, mtu u, queue_pairs u, vlan u (0: untagged), link_up b, features t
 //     (virtio feature bits that may be offered, in addition to what the transport needs),
-//     generation t. A changed network, path, queue_pairs, mtu, features or generation is EEXIST: delete first.
+//     generation t, device s (optional: the PCI address of a device for a DPDK vDPA driver, such as
+//     0000:3b:00.2; the port is then in hardware: vlan must be 0, link_up true, and frames do not pass
+//     the switch). A changed network, path, queue_pairs, mtu, features, generation or device is EEXIST:
+//     delete first. ENXIO: the device is not ready, and the text says what a person must do.
 // DelPort(s name)                                  returns when the socket is gone; ENOENT is success
 // List() -> a{sa{sv}} networks, a{sa{sv}} ports    networks: mtu, ageing_s, uplink s ("" for none)
-//                                                  ports: as SetPort, connected b, detail s
+//                                                  ports: as SetPort (device only of a port in
+//                                                  hardware), connected b, detail s
 // Stats() -> a{sa{sv}} ports                       network s, rx_packets rx_bytes tx_packets tx_bytes t,
 //                                                  rx_drop_REASON t, tx_drop_REASON t, connects t;
 //                                                  rx is into the switch (what the guest sent);
-//                                                  an uplink appears under its interface name
+//                                                  an uplink appears under its interface name;
+//                                                  a port in hardware: network s, connects t, and each
+//                                                  counter of the device as hw_NAME t (all its rings)
+//                                                  and hw_NAME_ringN t (one)
+// ListHwVdpa() -> a{sa{sv}}                        by PCI address, the devices of Register: driver s (of
+//                                                  DPDK: ifc, mlx5, nfp, sfc, other), max_queue_pairs u,
+//                                                  features t (0: not known yet), in_use_by s (a port, or
+//                                                  ""), reason s (why it cannot be used; "" if it can)
 // signal PortChanged(s name, t generation, b connected, s detail)
 #define IPC_SWITCH_PATH "/org/vdpad1/switch"
 #define IPC_SWITCH_IFACE "org.vdpad1.Switch"
@@ -190,3 +203,7 @@ int ipc_dict_add_s(sd_bus_message *m, const char *key, const char *value);
 int ipc_dict_add_b(sd_bus_message *m, const char *key, bool value);
 int ipc_dict_add_u(sd_bus_message *m, const char *key, uint32_t value);
 int ipc_dict_add_t(sd_bus_message *m, const char *key, uint64_t value);
+
+// Open and close one entry @name: a{sv} of an open a{sa{sv}}. Result as of sd_bus_message_append().
+int ipc_entry_open(sd_bus_message *m, const char *name);
+int ipc_entry_close(sd_bus_message *m);

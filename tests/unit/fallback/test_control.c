@@ -18,6 +18,7 @@
 
 #include "fallback/control.h"
 #include "fallback/switch.h"
+#include "tests/unit/fallback/fake_hw.h"
 #include "tests/unit/fallback/frames.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/ipc.h"
@@ -28,6 +29,7 @@ static struct {
 	sd_event *event;
 	struct workers *workers;
 	struct network_switch *sw;
+	struct control control;
 	sd_bus *link;   // of the switch
 	sd_bus *caller; // vdpad's
 	char directory[32];
@@ -70,13 +72,15 @@ static int setup(void **state) {
 		if (sd_event_run(t.event, UINT64_MAX) < 0)
 			return -1;
 	}
-	return control_attach(t.link, t.sw) < 0 ? -1 : 0;
+	t.control = (struct control){t.sw, fake_hw_new(t.event, true)};
+	return t.control.hw == NULL || control_attach(t.link, &t.control) < 0 ? -1 : 0;
 }
 
 static int teardown(void **state) {
 	(void)state;
 	sd_bus_flush_close_unref(t.caller);
 	sd_bus_flush_close_unref(t.link);
+	hw_vdpa_free(t.control.hw);
 	switch_free(t.sw);
 	sd_event_unref(t.event);
 	unlink(t.path);
@@ -379,7 +383,7 @@ static int on_port_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 
 static int on_switch_changed(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
 	(void)source, (void)fd, (void)revents, (void)userdata;
-	control_announce_changes(t.link, t.sw);
+	control_announce_changes(t.link, &t.control);
 	return 0;
 }
 
