@@ -106,9 +106,9 @@ int hw_vdpa_set_devices(struct hw_vdpa *hw, const char *list, struct error *e) {
 		return error_set(e, ENOMEM, "out of memory");
 	for (size_t i = 0; i < hw->n_slots; i++)
 		hw->slots[i]->configured = false;
-	while ((address = strsep(&rest, ",")) != NULL) {
-		if (list[0] == '\0')
-			break;
+	while ((address = strsep(&rest, ", ")) != NULL) {
+		if (address[0] == '\0')
+			continue;
 		r = get_slot(hw, address, &slot, result < 0 ? NULL : e);
 		if (r < 0)
 			result = result < 0 ? result : r;

@@ -56,7 +56,7 @@ struct hw_port_view {
 
 struct hw_device_view {
 	const char *address;
-	const char *driver;          // DPDK's: "ifc", "mlx5"; "" as long as it is not known
+	const char *driver;          // DPDK's: "ifc", "mlx5"; "" as long as it cannot be used
 	struct hw_limits limits;     // all 0 as long as they are not known
 	const char *in_use_by;       // a port; "" for none
 	char reason[HW_DETAIL_SIZE]; // why it cannot be used; "" if it can
@@ -69,7 +69,7 @@ void hw_vdpa_free(struct hw_vdpa *hw);
 // Who owns new sockets and who may open them.
 void hw_vdpa_set_socket_owner(struct hw_vdpa *hw, gid_t group, mode_t mode);
 
-// The devices that may be asked for, as PCI addresses with commas between them; "" for none. -EINVAL
+// The devices that may be asked for, as PCI addresses with commas or blanks between them. -EINVAL
 // names what is no address, and the others are taken. One that has a port stays until the port goes.
 int hw_vdpa_set_devices(struct hw_vdpa *hw, const char *list, struct error *e);
 

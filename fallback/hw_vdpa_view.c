@@ -85,7 +85,9 @@ bool hw_vdpa_view_device(struct hw_vdpa *hw, size_t index, struct hw_device_view
 	else
 		snprintf(ret_view->reason, HW_DETAIL_SIZE, "%s", slot->port->reason);
 	ret_view->address = slot->device.address;
-	ret_view->driver = slot->device.driver;
+	// Known, perhaps, but not at work.
+	ret_view->driver =
+		slot->port == NULL && ret_view->reason[0] != '\0' ? "" : slot->device.driver;
 	ret_view->limits = slot->device.limits;
 	ret_view->in_use_by = slot->port == NULL ? "" : slot->port->name;
 	return true;

@@ -78,7 +78,7 @@
 // Register(s kind, a{sv} info) -> a{sv} settings   kind "switch" or "netlink"; info: version s, pid u
 //     settings for the switch: cpus s ("auto" or a list such as "2-3,6": one worker for each),
 //     memory_mb u, socket_group s ("" leaves the group alone), socket_mode u, devices s (optional: PCI
-//     addresses with commas between them that ListHwVdpa shows; with none when the switch starts, DPDK
+//     addresses with commas or blanks between them that ListHwVdpa shows; with none when the switch starts, DPDK
 //     looks at no PCI device)
 // Ready(a{sv} info)   the switch: workers u, hugepages b, max_queue_pairs u, max_mtu u, max_ports u
 #define IPC_HUB_PATH "/org/vdpad1/hub"
@@ -109,9 +109,10 @@
 //                                                  counter of the device as hw_NAME t (all its rings)
 //                                                  and hw_NAME_ringN t (one)
 // ListHwVdpa() -> a{sa{sv}}                        by PCI address, the devices of Register: driver s (of
-//                                                  DPDK: ifc, mlx5, nfp, sfc, other), max_queue_pairs u,
-//                                                  features t (0: not known yet), in_use_by s (a port, or
-//                                                  ""), reason s (why it cannot be used; "" if it can)
+//                                                  DPDK: ifc, mlx5, nfp, sfc, other; "" if it cannot be
+//                                                  used), max_queue_pairs u, features t (0: not known
+//                                                  yet), in_use_by s (a port, or ""), reason s (why it
+//                                                  cannot be used; "" if it can)
 // signal PortChanged(s name, t generation, b connected, s detail)
 #define IPC_SWITCH_PATH "/org/vdpad1/switch"
 #define IPC_SWITCH_IFACE "org.vdpad1.Switch"

@@ -117,6 +117,9 @@ static void configured_devices_are_described_and_left_to_the_kernel(void **state
 	assert_string_equal(fake_hw.log, "probe read_limits watch unwatch remove "); // known
 	expect_device(1, HW_CASE_OTHER_DEVICE, "", 0, "", "no PCI device");
 	assert_false(hw_vdpa_view_device(hw_case.hw, 2, &(struct hw_device_view){0}));
+	fake_hw_unplug(FAKE_HW_DEVICE);
+	fake_hw_plug(FAKE_HW_DEVICE, "0x1af4", "0x8086", "virtio-pci", "12");
+	expect_device(0, FAKE_HW_DEVICE, "", 4, "", "bound to virtio-pci"); // it was taken away
 }
 
 static void device_of_a_port_is_in_use_and_says_when_it_is_lost(void **state) {
@@ -146,7 +149,7 @@ static void list_of_devices_changes_without_touching_ports(void **state) {
 	assert_string_equal(fake_hw.log, "");
 	// A mistake costs no more than itself.
 	assert_int_equal(
-		hw_vdpa_set_devices(hw_case.hw, "3b:00.2," FAKE_HW_DEVICE ",", &e), -EINVAL
+		hw_vdpa_set_devices(hw_case.hw, "3b:00.2," FAKE_HW_DEVICE ", ", &e), -EINVAL
 	);
 	assert_non_null(strstr(e.text, "'3b:00.2'"));
 	expect_device(0, FAKE_HW_DEVICE, "ifc", 4, "p1", "");
