@@ -96,7 +96,7 @@
 //     generation t, device s (optional: the PCI address of a device for a DPDK vDPA driver, such as
 //     0000:3b:00.2; the port is then in hardware: vlan must be 0, link_up true, and frames do not pass
 //     the switch). A changed network, path, queue_pairs, mtu, features, generation or device is EEXIST:
-//     delete first. ENXIO: the device is not ready, and the text says what a person must do.
+//     delete first. A device that is not ready is an error (EIO) whose text says what a person must do.
 // DelPort(s name)                                  returns when the socket is gone; ENOENT is success
 // List() -> a{sa{sv}} networks, a{sa{sv}} ports    networks: mtu, ageing_s, uplink s ("" for none)
 //                                                  ports: as SetPort (device only of a port in
