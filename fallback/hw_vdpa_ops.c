@@ -6,14 +6,20 @@
 
 #include "fallback/hw_vdpa_ops.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 
 #include <rte_dev.h>
 #include <rte_vhost.h>
 
 #include "fallback/socket_path.h"
-#include "vdpad/util/cleanup.h"
+#include "vdpad/util/parse.h"
 
 #define PEER_WAIT_MS 10 // a peer writes a message at once, and reads the few answers
 
@@ -49,13 +55,45 @@ static void unwatch(const char *address, const struct hw_events *events) {
 		sched_yield();
 }
 
-// One thread of the library reads the messages of all peers, with blocking calls.
+static bool is_connection_at(int fd, const char *path) {
+	struct sockaddr_un addr = {0};
+	socklen_t size = sizeof(addr) - 1; // keeps its NUL
+	int listening;
+
+	return getsockname(fd, (struct sockaddr *)&addr, &size) == 0 &&
+		addr.sun_family == AF_UNIX && strcmp(addr.sun_path, path) == 0 &&
+		getsockopt(
+			fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &(socklen_t){sizeof(listening)}
+		) == 0 &&
+		!listening;
+}
+
+// One thread of the library reads the messages of all peers, with blocking calls, and keeps the
+// descriptors to itself: find the new one among all that are open.
+static void limit_waits(const char *path) {
+	const struct timeval limit = {.tv_usec = PEER_WAIT_MS * 1000};
+	DIR *dir = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	uint64_t fd;
+
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		if (parse_u64(entry->d_name, 0, INT_MAX, &fd) < 0 ||
+		    !is_connection_at((int)fd, path))
+			continue;
+		setsockopt((int)fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+		setsockopt((int)fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	}
+	closedir(dir);
+}
+
 static int on_new_connection(int vid) {
 	char path[SOCKET_PATH_SIZE];
 
 	if (rte_vhost_get_ifname(vid, path, sizeof(path)) < 0)
 		return -1;
-	socket_path_limit_waits(path, PEER_WAIT_MS);
+	limit_waits(path);
 	return peer_events->peer_came(path);
 }
 

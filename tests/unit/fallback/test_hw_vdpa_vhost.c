@@ -359,6 +359,21 @@ static void second_front_end_is_hung_up_on(void **state) {
 	wait_for(false, "no VM is attached");
 }
 
+// The library has one thread for all peers, and would wait for the rest for ever.
+static void half_a_message_costs_its_sender_the_connection(void **state) {
+	static const uint32_t half[] = {MESSAGE_SET_FEATURES, 1, 8};
+	struct front f;
+
+	(void)state;
+	add_port(1);
+	plug(&f);
+	wait_for(false, "guest driver not ready");
+	assert_int_equal(send(f.fd, half, sizeof(half), 0), sizeof(half));
+	assert_true(is_hung_up(f.fd));
+	front_close(&f);
+	wait_for(false, "no VM is attached");
+}
+
 #define VHOST_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -367,6 +382,7 @@ int main(void) {
 		VHOST_TEST(guest_starts_and_stops_the_device),
 		VHOST_TEST(port_that_is_deleted_under_a_guest_closes_the_device_first),
 		VHOST_TEST(second_front_end_is_hung_up_on),
+		VHOST_TEST(half_a_message_costs_its_sender_the_connection),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
