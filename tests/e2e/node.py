@@ -66,7 +66,7 @@ class Output:
 class Service:
     """One process that is started again whenever it ends, as systemd would."""
 
-    def __init__(self, name: str, argv: Sequence[str], netns: str, env: Mapping[str, str], log: Path):
+    def __init__(self, name: str, argv: Sequence[str], netns: str | None, env: Mapping[str, str], log: Path):
         self.name = name
         self.log = log
         self._argv = argv
@@ -155,11 +155,15 @@ class Service:
 
 
 class Node:
-    """Make it, prepare its network with run(), then start() the daemons; close() leaves nothing behind."""
+    """Make it, prepare its network with run(), then start() the daemons; close() leaves nothing behind.
+
+    With own_network=False it lives in the network of the caller, who has a machine to himself: the kernel's
+    vDPA family is in the first namespace only.
+    """
 
     _numbers = itertools.count(1)
 
-    def __init__(self, build: Path, config: str = "") -> None:
+    def __init__(self, build: Path, config: str = "", *, own_network: bool = True) -> None:
         remove_dead_namespaces()
         self.directory = Path(tempfile.mkdtemp(prefix="vdpad-e2e-"))
         self.directory.chmod(0o755)
@@ -179,10 +183,12 @@ class Node:
         self.services: dict[str, Service] = {}
         self._children: list[subprocess.Popen[bytes]] = []
 
-        self.netns = f"{NETNS_PREFIX}-{os.getpid()}-{next(self._numbers)}"
+        name = f"{NETNS_PREFIX}-{os.getpid()}-{next(self._numbers)}"
+        self.netns = name if own_network else None
         try:
-            subprocess.run(["ip", "netns", "add", self.netns], check=True)
-            self.run("ip", "link", "set", "lo", "up")
+            if self.netns is not None:
+                subprocess.run(["ip", "netns", "add", self.netns], check=True)
+                self.run("ip", "link", "set", "lo", "up")
             self._start_bus(bus_socket)
         except BaseException:
             self.close()
@@ -297,7 +303,8 @@ class Node:
         self.stop_services()
         for child in reversed(self._children):
             stop(child)
-        subprocess.run(["ip", "netns", "del", self.netns], check=False)
+        if self.netns is not None:
+            subprocess.run(["ip", "netns", "del", self.netns], check=False)
         if "VDPAD_E2E_KEEP" in os.environ:
             print(f"# kept {self.directory}", flush=True)
         else:
