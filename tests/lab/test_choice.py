@@ -34,6 +34,12 @@ def make_machine(build: Path) -> Machine:
     return machine
 
 
+def clear(machine: Machine) -> None:
+    """No port of an earlier case, whatever came of it."""
+    for port in machine.ctl_json("port", "show"):
+        machine.ctl("port", "del", port["name"])
+
+
 def config(machine: Machine, name: str) -> dict[str, object]:
     """What the kernel says of a port's device."""
     generation = int(str(machine.port(name)["generation"]))
@@ -42,6 +48,7 @@ def config(machine: Machine, name: str) -> dict[str, object]:
 
 @suite.case("explain names the reason before and after the last device is taken, and the next port falls back", timeout_s=90)
 def last_device(machine: Machine) -> None:
+    clear(machine)
     before = machine.explain("vdpa")
     expect(before["accepted"] and before["resource"] == NIC_MGMTDEV, before)
     for name in ("nic", "sim1", "sim2"):
@@ -80,6 +87,7 @@ def comes_back(machine: Machine) -> None:
 
 @suite.case("MAC, MTU and features asked for are what the kernel reports")
 def values(machine: Machine) -> None:
+    clear(machine)
     machine.add("exact", "mac", "52:54:00:aa:bb:cc", "mtu", "1400", "policy", "vdpa")
     port, kernel = machine.port("exact"), config(machine, "exact")
     note(f"{port['choice']}\n{kernel}")
@@ -92,6 +100,7 @@ def values(machine: Machine) -> None:
 
 @suite.case("what a driver does not take is a reason: vp_vdpa takes features only")
 def not_taken(machine: Machine) -> None:
+    clear(machine)
     for keys, word in ((("mac", "52:54:00:aa:bb:cc"), "MAC"), (("mtu", "1400"), "MTU"), (("queue_pairs", "2"), "queue pair")):
         candidate = machine.explain("vdpa", *keys)
         note(candidate["reason"])
@@ -102,6 +111,7 @@ def not_taken(machine: Machine) -> None:
 
 @suite.case("vendor statistics of a device with a driver appear in stats", timeout_s=90)
 def statistics(machine: Machine) -> None:
+    clear(machine)
     machine.add("counted", "mac", "52:54:00:aa:bb:cc")
     node = str(machine.port("counted")["path"])
     driver = spawn([str(machine.vduse_net.parent / "vdpa-driver"), node], machine.directory / "driver.log")
@@ -118,6 +128,7 @@ def statistics(machine: Machine) -> None:
 
 @suite.case("VDUSE served by another process is a management device like any other", timeout_s=60)
 def vduse(machine: Machine) -> None:
+    clear(machine)
     expect("vduse" in {m["name"] for m in machine.ctl_json("mgmtdev", "show")}, machine.ctl_json("mgmtdev", "show"))
     machine.ctl("port", "add", "probe", "network", BRIDGE, "policy", "switch")
     generation = int(str(machine.port("probe")["generation"])) + 1
@@ -139,6 +150,7 @@ def vduse(machine: Machine) -> None:
 
 @suite.case("foreign devices with odd names are listed, and survive us")
 def foreign(machine: Machine) -> None:
+    clear(machine)
     names = ["a/b", LONG_NAME, "vdpad", "vdpad-", "vdpad-xyz", "vdpad_1"]
     for name in names:
         vdpa("dev", "add", "name", name, "mgmtdev", SIM_MGMTDEV)
@@ -160,6 +172,7 @@ def foreign(machine: Machine) -> None:
 
 @suite.case("a device that vanishes makes its port degraded, with the reason, and it returns by itself", timeout_s=60)
 def vanishes(machine: Machine) -> None:
+    clear(machine)
     machine.add("nic")
     expect(machine.port("nic")["resource"] == NIC_MGMTDEV, machine.port("nic"))
     Path(f"/sys/bus/pci/devices/{FUNCTION}/driver/unbind").write_text(FUNCTION)
