@@ -27,9 +27,13 @@ def modprobe(*names: str) -> None:
 
 
 def hide_unused_drivers() -> None:
-    """DPDK loads all of its drivers over the lab's slow file system, of which vdpad-switch uses one."""
+    """DPDK loads all of its drivers over the lab's slow file system, of which vdpad-switch uses two."""
     for folder in Path("/usr/lib/x86_64-linux-gnu/dpdk").glob("pmds-*"):
-        used = {path.name: path.read_bytes() for path in folder.glob("librte_mempool_ring.so*")}
+        used = {
+            path.name: path.read_bytes()
+            for name in ("mempool_ring", "bus_pci")
+            for path in folder.glob(f"librte_{name}.so*")
+        }
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)
         for name, content in used.items():
             (folder / name).write_bytes(content)
