@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -29,14 +31,14 @@ def modprobe(*names: str) -> None:
 def hide_unused_drivers() -> None:
     """DPDK loads all of its drivers over the lab's slow file system, of which vdpad-switch uses two."""
     for folder in Path("/usr/lib/x86_64-linux-gnu/dpdk").glob("pmds-*"):
-        used = {
-            path.name: path.read_bytes()
-            for name in ("mempool_ring", "bus_pci")
-            for path in folder.glob(f"librte_{name}.so*")
-        }
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)
-        for name, content in used.items():
-            (folder / name).write_bytes(content)
+        with tempfile.TemporaryDirectory() as kept:
+            for name in ("mempool_ring", "bus_pci"):
+                for path in folder.glob(f"librte_{name}.so*"):
+                    # A link stays one: the same library under two names would be loaded twice.
+                    shutil.copy2(path, kept, follow_symlinks=False)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)
+            shutil.copytree(kept, folder, symlinks=True, dirs_exist_ok=True)
+            folder.chmod(0o755)  # DPDK trusts no other
 
 
 def bind_function(address: str = FUNCTION) -> None:
