@@ -26,6 +26,9 @@ enum {
 	FIELD_FEATURES,
 	FIELD_LINK,
 	FIELD_LIFETIME,
+	FIELD_POOL,
+	FIELD_RESOURCE,
+	FIELD_FUNCTION,
 	FIELD_PATH,
 	FIELD_GENERATION,
 };
@@ -46,6 +49,9 @@ const struct port_field port_fields[] = {
 	[FIELD_FEATURES] = {"features", "Features", 't'},
 	[FIELD_LINK] = {"link", "Link", 's'},
 	[FIELD_LIFETIME] = {"lifetime", "Lifetime", 's'},
+	[FIELD_POOL] = {"pool", "Pool", 's'},
+	[FIELD_RESOURCE] = {"resource", "Resource", 's'},
+	[FIELD_FUNCTION] = {"function", "Function", 's'},
 	[FIELD_PATH] = {"path", "Path", 's'},
 	[FIELD_GENERATION] = {"generation", "Generation", 't'},
 };
@@ -54,6 +60,8 @@ const size_t n_port_fields = ARRAY_LEN(port_fields);
 static uint64_t features_of(const struct port *port) {
 	const struct profile *profile = profile_find(port->spec.profile);
 
+	if (port->features != 0)
+		return port->features;
 	return profile != NULL ? profile->features : 0;
 }
 
@@ -94,6 +102,12 @@ int bus_append_port_field(
 		return sd_bus_message_append(m, "s", spec->link_up ? "up" : "down");
 	case FIELD_LIFETIME:
 		return sd_bus_message_append(m, "s", spec->persistent ? "persistent" : "runtime");
+	case FIELD_POOL:
+		return sd_bus_message_append(m, "s", port->pool);
+	case FIELD_RESOURCE:
+		return sd_bus_message_append(m, "s", port->resource);
+	case FIELD_FUNCTION:
+		return sd_bus_message_append(m, "s", port->function);
 	case FIELD_PATH:
 		return sd_bus_message_append(m, "s", port->path);
 	case FIELD_GENERATION:

@@ -62,7 +62,7 @@ static bool judge_device(
 	// QEMU answers control commands of a vhost-user port itself, so no device has to.
 	missing = wanted & ~dev->features & ~VDPA_FEATURES_OF_QEMU;
 	vdpa_features_print(missing, names, sizeof(names));
-	if (profile == NULL || (vdpa_profile_is_exact(profile) && missing != 0)) {
+	if (profile == NULL || (profile->exact && missing != 0)) {
 		decide_refuse(
 			candidate, "%s lacks %s of profile %s, which is exact", dev->pci, names,
 			spec->profile

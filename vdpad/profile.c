@@ -16,6 +16,8 @@
 
 #include "vdpad/util/cleanup.h"
 
+#define RING_SIZE_LARGEST 1024 // that QEMU allows; short bursts then find room
+
 #define BIT(name) (UINT64_C(1) << (name))
 
 // Checksums and segmentation both ways, large receive buffers, several queues, MTU and link state.
@@ -57,6 +59,7 @@ const struct profile profiles[] = {
 			BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) | BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) |
 			BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX),
 		.qemu_properties = fast_1,
+		.ring_size = RING_SIZE_LARGEST,
 	},
 	{
 		.name = "portable-1",
@@ -65,6 +68,8 @@ const struct profile profiles[] = {
 			"between them",
 		.features = FEATURES_BASE | BIT(VIRTIO_F_ACCESS_PLATFORM),
 		.qemu_properties = portable_1,
+		.exact = true,
+		.ring_size = PROFILE_RING_SIZE_DEVICE,
 	},
 	{.name = NULL},
 };

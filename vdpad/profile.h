@@ -5,10 +5,12 @@
 
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define PROFILE_NAME_SIZE 16
+#define PROFILE_RING_SIZE_DEVICE 256 // descriptors that the rings of every vDPA device have
 
 // QEMU's version as one number that orders.
 #define PROFILE_QEMU(major, minor) ((major)*1000U + (minor))
@@ -26,6 +28,8 @@ struct profile {
 	const char *summary; // one sentence for help and man page
 	uint64_t features;   // virtio feature bits that a backend may offer, VERSION_1 included
 	const struct profile_property *qemu_properties; // ends with a text of NULL
+	bool exact; // hardware that lacks a feature is refused, so that a VM may move to it and from it
+	unsigned int ring_size; // descriptors of a ring on a socket; a device has 256 at most
 };
 
 // NULL when there is none of that name.

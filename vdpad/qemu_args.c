@@ -10,10 +10,7 @@
 #include <string.h>
 
 #include "vdpad/config.h"
-#include "vdpad/vdpa_fit.h"
 
-#define RING_SIZE_SWITCH 1024 // the largest that QEMU allows; short bursts then find room
-#define RING_SIZE_DEVICE 256  // what every device has
 #define RAM_ID "vdpad-ram"
 #define MAX_DIGITS 3 // of a version's part
 
@@ -77,7 +74,7 @@ int qemu_nic_init(
 	size_t chardev_len = 0, netdev_len = 0, device_len = 0;
 	char properties[QEMU_OPTION_SIZE], mac[MAC_TEXT_SIZE];
 	bool is_device = port->backend == BACKEND_VDPA;
-	int ring_size = RING_SIZE_SWITCH;
+	unsigned int ring_size;
 
 	memset(nic, 0, sizeof(*nic));
 	if (port->backend == BACKEND_NONE)
@@ -96,8 +93,7 @@ int qemu_nic_init(
 			e, EINVAL, "port '%s' has the unknown profile '%s'", spec->name,
 			spec->profile
 		);
-	if (is_device || vdpa_profile_is_exact(profile))
-		ring_size = RING_SIZE_DEVICE;
+	ring_size = is_device ? PROFILE_RING_SIZE_DEVICE : profile->ring_size;
 
 	if (is_device) {
 		append(nic->netdev, &netdev_len, "vhost-vdpa,id=vdpad-%s,vhostdev=", spec->name);
@@ -112,7 +108,7 @@ int qemu_nic_init(
 
 	append(nic->device, &device_len,
 	       "virtio-net-pci,id=vdpad-%s,netdev=vdpad-%s,mac=%s,"
-	       "rx_queue_size=%d,tx_queue_size=%d",
+	       "rx_queue_size=%u,tx_queue_size=%u",
 	       spec->name, spec->name, mac_addr_format(&spec->mac, mac), ring_size, ring_size);
 	if (spec->mtu_bytes != MTU_DEFAULT)
 		append(nic->device, &device_len, ",host_mtu=%" PRIu32, spec->mtu_bytes);

@@ -15,15 +15,10 @@
 #include "vdpad/util/ipc.h"
 
 #define BIT(name) (UINT64_C(1) << (name))
-#define EXACT_PREFIX "portable-"
 #define NAMES_MAX 6 // that a sentence bears
 
 // What every driver wants to see, and no guest.
 #define TRANSPORT_FEATURES (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ACCESS_PLATFORM))
-
-bool vdpa_profile_is_exact(const struct profile *profile) {
-	return strncmp(profile->name, EXACT_PREFIX, strlen(EXACT_PREFIX)) == 0;
-}
 
 uint64_t vdpa_features_wanted(const struct profile *profile, const struct port_spec *spec) {
 	uint64_t features = profile->features | TRANSPORT_FEATURES;
@@ -154,7 +149,7 @@ static bool features_fit(
 ) {
 	uint64_t wanted = vdpa_features_wanted(profile, spec);
 	uint64_t offered = dev->features != 0 ? wanted & dev->features : wanted;
-	bool exact = vdpa_profile_is_exact(profile);
+	bool exact = profile->exact;
 	char names[128];
 
 	if (dev->features != 0 && (dev->features & BIT(VIRTIO_F_VERSION_1)) == 0)

@@ -47,6 +47,3 @@ void vdpa_features_print(uint64_t features, char *text, size_t size);
 
 // The features of @profile that a port asks of hardware.
 uint64_t vdpa_features_wanted(const struct profile *profile, const struct port_spec *spec);
-
-// Whether hardware that lacks one of the features of @profile is refused.
-bool vdpa_profile_is_exact(const struct profile *profile);

@@ -31,7 +31,7 @@
 //
 //    What the dictionaries hold; a reader of these ignores keys that it does not know:
 //    a port      name network mac policy profile link lifetime s, mtu queue_pairs vlan u (port_spec_keys);
-//                backend state reason choice path s, features generation t
+//                backend pool resource function state reason choice path s ("" for none), features generation t
 //    a network   name bridge uplink s, mtu ageing_s ports u, configured b, available b, reason s ("" if
 //                it is available)
 //    a pool      kind networks hardware reason s ("" if its hardware is there), count limit ports n_members
