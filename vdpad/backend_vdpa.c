@@ -377,23 +377,18 @@ static void change(
 
 // Deleting
 
-static void on_all_deleted(void *userdata, sd_bus_message *reply, const struct error *e) {
-	struct request *request = userdata;
-
-	(void)reply;
-	if (e == NULL)
-		(void)unlink(request->seen->path);
-	request_end(request, e);
-}
-
 static void on_deleted(void *userdata, sd_bus_message *reply, const struct error *e) {
 	struct request *request = userdata;
+	char name[VDPA_DEVICE_NAME_SIZE];
 
+	if (e == NULL) {
+		vdpa_device_name(request->seen->generation, name);
+		vdpa_view_forget(request->backend->d->vdpa_view, name);
+	}
 	if (e != NULL || request->seen->function[0] == '\0')
-		on_all_deleted(request, reply, e);
+		on_done(request, reply, e);
 	else
-		call(request, "DelFunction", fill_del_function, FUNCTION_DEADLINE_MS,
-		     on_all_deleted);
+		call(request, "DelFunction", fill_del_function, FUNCTION_DEADLINE_MS, on_done);
 }
 
 static void delete (
@@ -401,8 +396,11 @@ static void delete (
 ) {
 	struct request *request = request_new((struct backend_vdpa *)backend, port, done, userdata);
 
-	if (request != NULL)
-		call(request, "DelVdpa", fill_name, LINK_CALL_TIMEOUT_MS, on_deleted);
+	if (request == NULL)
+		return;
+	// First, as the node's number is soon another port's.
+	(void)unlink(port->path);
+	call(request, "DelVdpa", fill_name, LINK_CALL_TIMEOUT_MS, on_deleted);
 }
 
 // Steps of reconcile
@@ -435,34 +433,6 @@ void backend_vdpa_keep(
 
 	if (request != NULL)
 		call(request, "KeepVdpa", fill_name, LINK_CALL_TIMEOUT_MS, on_done);
-}
-
-struct drop {
-	char device[VDPA_DEVICE_NAME_SIZE];
-};
-
-static int fill_drop(void *userdata, sd_bus_message *m) {
-	return sd_bus_message_append(m, "s", ((struct drop *)userdata)->device);
-}
-
-static void on_dropped(void *userdata, sd_bus_message *reply, const struct error *e) {
-	struct drop *drop = userdata;
-
-	(void)reply;
-	if (e == NULL)
-		log_info("vDPA device %s, which nobody wants, was deleted", drop->device);
-	else
-		log_debug("vDPA device %s cannot be deleted yet: %s", drop->device, e->text);
-	free(drop);
-}
-
-void backend_vdpa_drop(struct backend_vdpa *b, const char *device) {
-	struct drop *drop = calloc(1, sizeof(*drop));
-
-	if (drop == NULL)
-		return; // the next run does it
-	str_copy(drop->device, sizeof(drop->device), device);
-	vdpa_calls_add(b->calls, "DelVdpa", fill_drop, LINK_CALL_TIMEOUT_MS, on_dropped, drop);
 }
 
 // The backend itself

@@ -37,5 +37,3 @@ void backend_vdpa_own(
 void backend_vdpa_keep(
 	struct backend_vdpa *backend, const struct port *port, backend_done_fn done, void *userdata
 );
-// What nobody wants; a failure is logged, but that somebody has it open: once.
-void backend_vdpa_drop(struct backend_vdpa *backend, const char *device);

@@ -3,6 +3,7 @@
 #include "vdpad/daemon_state.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "vdpad/daemon.h"
 #include "vdpad/util/log.h"
@@ -39,6 +40,9 @@ static int undo_unfinished(struct daemon *d, struct error *e) {
 			i++;
 			continue;
 		}
+		// What it had on a worker is found there by reconcile, as of nobody.
+		if (port->port.backend == BACKEND_VDPA)
+			(void)unlink(port->port.path);
 		r = store_forget(d->store, subject.port, e);
 		if (r < 0)
 			return r;

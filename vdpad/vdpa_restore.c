@@ -12,6 +12,7 @@
 #include "vdpad/provision.h"
 #include "vdpad/request.h"
 #include "vdpad/util/cleanup.h"
+#include "vdpad/util/ipc.h"
 #include "vdpad/util/log.h"
 #include "vdpad/vdpa_node.h"
 #include "vdpad/vdpa_reconcile.h"
@@ -47,6 +48,7 @@ void vdpa_restore_look(struct daemon *d) {
 }
 
 static uint64_t next_look_ms(const struct daemon *d, const struct tally *tally) {
+	const struct vdpa_restore *restore = &d->vdpa_restore;
 	uint64_t ms = LOOK_IDLE_MS;
 
 	if (tally->missed > 0)
@@ -62,7 +64,8 @@ static uint64_t next_look_ms(const struct daemon *d, const struct tally *tally) 
 			return LOOK_PENDING_MS;
 		ms = LOOK_PORTS_MS;
 	}
-	return d->vdpa_restore.n_unknown > 0 || d->functions_due ? LOOK_PORTS_MS : ms;
+	return restore->n_unknown > 0 || restore->drop_again || d->functions_due ? LOOK_PORTS_MS
+										 : ms;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -253,6 +256,40 @@ static void miss(struct managed_port *port, struct tally *tally) {
 	tally->missed++;
 }
 
+struct drop {
+	struct daemon *d;
+	char device[VDPA_DEVICE_NAME_SIZE];
+};
+
+static int fill_drop(void *userdata, sd_bus_message *m) {
+	return sd_bus_message_append(m, "s", ((struct drop *)userdata)->device);
+}
+
+static void on_dropped(void *userdata, sd_bus_message *reply, const struct error *e) {
+	struct drop *drop = userdata;
+
+	(void)reply;
+	if (e == NULL) {
+		log_info("vDPA device %s, which nobody wants, was deleted", drop->device);
+		vdpa_view_forget(drop->d->vdpa_view, drop->device);
+	} else {
+		log_debug("vDPA device %s cannot be deleted yet: %s", drop->device, e->text);
+		drop->d->vdpa_restore.drop_again = true;
+	}
+	free(drop);
+}
+
+// A device that nobody wants. That somebody has it open is no news: it is tried again.
+static void drop_device(struct daemon *d, const char *device) {
+	struct drop *drop = calloc(1, sizeof(*drop));
+
+	if (drop == NULL)
+		return; // the next run does it
+	drop->d = d;
+	str_copy(drop->device, sizeof(drop->device), device);
+	vdpa_calls_add(d->vdpa_calls, "DelVdpa", fill_drop, LINK_CALL_TIMEOUT_MS, on_dropped, drop);
+}
+
 static void run_step(struct daemon *d, const struct vdpa_step *step, struct tally *tally) {
 	struct managed_port *port =
 		step->port != NULL ? port_set_find(&d->ports, step->port->spec.name) : NULL;
@@ -260,7 +297,7 @@ static void run_step(struct daemon *d, const struct vdpa_step *step, struct tall
 
 	switch (step->kind) {
 	case VDPA_DROP:
-		backend_vdpa_drop(d->vdpa, step->device->name);
+		drop_device(d, step->device->name);
 		break;
 	case VDPA_DELETE:
 		provision_delete_again(d, port);
@@ -383,6 +420,7 @@ static void run(struct daemon *d, struct tally *tally) {
 		return;
 	}
 	d->vdpa_restore.n_unknown = plan.n_unknown;
+	d->vdpa_restore.drop_again = false;
 	consider_trust(d, report);
 	for (size_t i = 0; i < plan.n; i++)
 		run_step(d, &plan.steps[i], tally);

@@ -21,6 +21,7 @@ struct vdpa_restore {
 	size_t n_unknown;              // devices by our name, of the last run, that nobody wants
 	char trouble[ERROR_TEXT_SIZE]; // why there is no list; logged
 	bool unknown_logged;
+	bool drop_again; // a device that nobody wants could not be deleted yet
 };
 
 // Returns 0 or -errno.

@@ -74,6 +74,26 @@ const struct vdpa_report *vdpa_view_report(const struct vdpa_view *view) {
 	return view->has_report ? &view->report : NULL;
 }
 
+void vdpa_view_forget(struct vdpa_view *view, const char *name) {
+	struct vdpa_report *report = &view->report;
+	size_t i = 0;
+
+	while (i < report->n_devices && strcmp(report->devices[i].name, name) != 0)
+		i++;
+	if (i == report->n_devices)
+		return;
+	for (size_t k = 0; k < report->n_mgmtdevs; k++) {
+		struct mgmtdev_facts *mgmtdev = &report->mgmtdevs[k];
+
+		if (strcmp(mgmtdev->name, report->devices[i].mgmtdev) == 0 &&
+		    mgmtdev->n_devices > 0)
+			mgmtdev->n_devices--;
+	}
+	report->n_devices--;
+	memmove(&report->devices[i], &report->devices[i + 1],
+	        (report->n_devices - i) * sizeof(*report->devices));
+}
+
 void vdpa_view_fill_facts(const struct vdpa_view *view, struct facts *facts) {
 	const struct vdpa_report *report = &view->report;
 	size_t n = report->n_mgmtdevs;

@@ -29,5 +29,8 @@ bool vdpa_view_is_asking(const struct vdpa_view *view);
 // What was told last; NULL when nothing ever was.
 const struct vdpa_report *vdpa_view_report(const struct vdpa_view *view);
 
+// The device @name was just deleted: what it used is free before the next lists say so.
+void vdpa_view_forget(struct vdpa_view *view, const char *name);
+
 // The view's part of the facts: management devices, asked, wedged.
 void vdpa_view_fill_facts(const struct vdpa_view *view, struct facts *facts);

@@ -181,6 +181,8 @@ class Node:
             "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
         }
         self.services: dict[str, Service] = {}
+        self.vdpad_options: list[str] = []  # more of them
+        self.vdpad_env: dict[str, str] = {}
         self._children: list[subprocess.Popen[bytes]] = []
 
         name = f"{NETNS_PREFIX}-{os.getpid()}-{next(self._numbers)}"
@@ -217,12 +219,14 @@ class Node:
         """Start the daemons in the order of their units, each when the one before is ready."""
         directories = ["--run-dir", str(self.run_dir)]
         own = ["--config", str(self.config), *directories, "--state-dir", str(self.state_dir)]
+        own += self.vdpad_options
         self.run_dir.mkdir(exist_ok=True)
         self.state_dir.mkdir(exist_ok=True)
         for name, options in (("vdpad", own), ("vdpad-netlink", directories), ("vdpad-switch", directories)):
             argv = [str(self.programs[name]), *options]
             log = self.directory / f"{name}.log"
-            self.services[name] = Service(name, argv, self.netns, self.env, log)
+            env = {**self.env, **(self.vdpad_env if name == "vdpad" else {})}
+            self.services[name] = Service(name, argv, self.netns, env, log)
         for service in self.services.values():
             service.start()
             service.wait_ready()

@@ -50,10 +50,10 @@ static void hardware_that_is_free_again_is_used_again(void **state) {
 
 	vdpa_add(node, "vm1", "lab", BACKEND_VDPA);
 	vdpa_add(node, "vm2", "lab", BACKEND_SWITCH);
+	node_run(node, A_MOMENT_MS); // the device was listed
 	node_del(node, "vm1", &answer);
 	node_wait(node, answer.code != -1);
 	assert_int_equal(answer.code, 0);
-	node_run(node, A_MOMENT_MS);
 	vdpa_add(node, "vm3", "lab", BACKEND_VDPA);
 }
 
