@@ -45,9 +45,9 @@ static int read_entry(sd_bus_message *m, struct dpdk_vdpa_facts *ret_device, str
 		return r;
 	if (str_copy(device.pci, sizeof(device.pci), pci) < 0)
 		return error_set(e, EPROTO, "'%.100s' is no PCI address", pci);
-	// One that cannot be used has no driver that takes it.
-	if (f.reason == NULL || f.reason[0] == '\0')
-		snprintf(device.driver, sizeof(device.driver), "%.31s", f.driver);
+	snprintf(device.driver, sizeof(device.driver), "%s", f.driver);
+	if (f.reason != NULL)
+		snprintf(device.reason, sizeof(device.reason), "%s", f.reason);
 	device.max_queue_pairs = f.max_queue_pairs;
 	device.features = f.features;
 	device.in_use = f.in_use_by[0] != '\0';

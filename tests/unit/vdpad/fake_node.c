@@ -154,6 +154,19 @@ static int stats(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	return sd_bus_reply_method_return(m, "a{sa{sv}}", 0);
 }
 
+static int list_hw_vdpa(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	const struct node *node = userdata;
+
+	(void)ret_error;
+	if (node->dpdk_device == NULL)
+		return sd_bus_reply_method_return(m, "a{sa{sv}}", 0);
+	return sd_bus_reply_method_return(
+		m, "a{sa{sv}}", 1, node->dpdk_device, 5, "driver", "s", "ifc", "max_queue_pairs",
+		"u", 4, "features", "t", UINT64_MAX, "in_use_by", "s", "", "reason", "s",
+		node->dpdk_reason != NULL ? node->dpdk_reason : ""
+	);
+}
+
 static const sd_bus_vtable switch_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD("SetNetwork", "sa{sv}", "", set_network, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -162,6 +175,7 @@ static const sd_bus_vtable switch_vtable[] = {
 	SD_BUS_METHOD("SetPort", "sa{sv}", "", set_port, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("DelPort", "s", "", del_port, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("List", "", "a{sa{sv}}a{sa{sv}}", list, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("ListHwVdpa", "", "a{sa{sv}}", list_hw_vdpa, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Stats", "", "a{sa{sv}}", stats, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };

@@ -33,9 +33,11 @@ struct node {
 	size_t n_networks;
 	char taps[NODE_MAX_THINGS][NETWORK_NAME_SIZE];
 	size_t n_taps;
-	int n_set_port;  // calls so far
-	char kernel[96]; // of vDPA: see tests/fake/vdpa_kernel.h
-	char root[96];   // the node's /sys; "" for the real one
+	int n_set_port;          // calls so far
+	const char *dpdk_device; // that the switch lists; NULL for none
+	const char *dpdk_reason; // why it cannot be used; NULL if it can
+	char kernel[96];         // of vDPA: see tests/fake/vdpa_kernel.h
+	char root[96];           // the node's /sys; "" for the real one
 };
 
 // @config is the text of vdpad.conf. Nothing runs yet.

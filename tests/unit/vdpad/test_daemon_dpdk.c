@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The daemon and a switch that drives a NIC function through DPDK's vDPA drivers.
+
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/private_bus.h"
+#include "tests/unit/vdpad/fake_node.h"
+#include "vdpad/util/clock.h"
+#include "vdpad/util/ipc.h"
+
+#define DEVICE "0000:5e:00.2"
+#define CONFIG                                                     \
+	"[networks]\nbridges = no\n[network lab]\nuplink = none\n" \
+	"[pool nic]\nnetworks = lab\npci = " DEVICE "\nclass = vdpa\n"
+
+static void workers_come(struct node *node) {
+	node_switch_comes(node);
+	node_netlink_comes(node);
+	node_wait(node, hub_is_ready(node->d->hub, WORKER_SWITCH));
+	node_wait(node, hub_is_ready(node->d->hub, WORKER_NETLINK));
+	node_wait(node, daemon_facts(node->d, 1000)->n_dpdk_vdpa == 1);
+	node_wait(node, !node->d->restore.running);
+}
+
+static int setup(void **state) {
+	struct node *node = calloc(1, sizeof(*node));
+
+	node_init(node, CONFIG);
+	node->dpdk_device = DEVICE;
+	node_start_vdpad(node);
+	*state = node;
+	return 0;
+}
+
+static int teardown(void **state) {
+	node_done(*state);
+	free(*state);
+	return 0;
+}
+
+static struct managed_port *add(struct node *node, const char *name, enum backend_kind backend) {
+	struct managed_port *port;
+	struct answer answer;
+
+	node_add(node, name, "lab", false, &answer);
+	node_wait(node, answer.code != -1);
+	if (answer.code != 0)
+		fail_msg("%s", answer.text);
+	port = port_set_find(&node->d->ports, name);
+	assert_int_equal(port->port.backend, backend);
+	return port;
+}
+
+// What the switch was last told about the port's device; "" for none.
+static const char *device_of(struct node *node, const char *name) {
+	const char *device = "", *key;
+	size_t i = 0;
+
+	while (i < node->n_ports && strcmp(node->ports[i].name, name) != 0)
+		i++;
+	assert_true(i < node->n_ports);
+	sd_bus_message_rewind(node->ports[i].spec, true);
+	sd_bus_message_skip(node->ports[i].spec, "s");
+	sd_bus_message_enter_container(node->ports[i].spec, 'a', "{sv}");
+	while (sd_bus_message_enter_container(node->ports[i].spec, 'e', "sv") > 0) {
+		sd_bus_message_read_basic(node->ports[i].spec, 's', &key);
+		if (strcmp(key, "device") == 0)
+			sd_bus_message_read(node->ports[i].spec, "v", "s", &device);
+		else
+			sd_bus_message_skip(node->ports[i].spec, "v");
+		sd_bus_message_exit_container(node->ports[i].spec);
+	}
+	return device;
+}
+
+static void a_port_gets_the_device_and_the_next_one_the_switch(void **state) {
+	struct node *node = *state;
+
+	workers_come(node);
+	add(node, "vm1", BACKEND_DPDK_VDPA);
+	assert_string_equal(device_of(node, "vm1"), DEVICE);
+	assert_int_equal(node->n_networks, 0); // its frames do not pass the switch
+	add(node, "vm2", BACKEND_SWITCH);
+	assert_string_equal(device_of(node, "vm2"), "");
+}
+
+static void a_device_that_cannot_be_used_is_refused_with_its_reason(void **state) {
+	struct node *node = *state;
+
+	node->dpdk_reason = "bind it to vfio-pci";
+	workers_come(node);
+	assert_non_null(strstr(add(node, "vm1", BACKEND_SWITCH)->port.choice, "bind it to vfio-pci")
+	);
+}
+
+static void what_the_switch_refuses_is_served_by_the_switch_itself(void **state) {
+	struct node *node = *state;
+	struct answer answer;
+
+	workers_come(node);
+	node->refuse = ENXIO;
+	node_add(node, "vm1", "lab", false, &answer);
+	node_wait(node, node->n_set_port > 0);
+	node->refuse = 0;
+	node_wait(node, answer.code == 0);
+	assert_string_equal(device_of(node, "vm1"), "");
+}
+
+static void it_is_restored_with_its_device(void **state) {
+	struct node *node = *state;
+
+	workers_come(node);
+	add(node, "vm1", BACKEND_DPDK_VDPA);
+	node_switch_goes(node);
+	node_wait(node, port_set_find(&node->d->ports, "vm1")->port.state == PORT_DEGRADED);
+	node_switch_comes(node);
+	node_wait(node, port_set_find(&node->d->ports, "vm1")->port.state == PORT_READY);
+	assert_string_equal(device_of(node, "vm1"), DEVICE);
+	node_stop_vdpad(node);
+	node_start_vdpad(node);
+	workers_come(node);
+	node_wait(node, port_set_find(&node->d->ports, "vm1")->port.state == PORT_READY);
+	assert_int_equal(node->n_set_port, 2); // adopted
+}
+
+static void it_is_deleted_like_any_other(void **state) {
+	struct node *node = *state;
+	struct answer answer;
+
+	workers_come(node);
+	add(node, "vm1", BACKEND_DPDK_VDPA);
+	node_set_vlan(node, "vm1", "7", &answer);
+	node_wait(node, answer.code != -1);
+	assert_int_equal(answer.code, EPERM);
+	node_del(node, "vm1", &answer);
+	node_wait(node, answer.code == 0);
+	assert_int_equal(node->n_ports, 0);
+	add(node, "vm2", BACKEND_DPDK_VDPA);
+}
+
+int main(void) {
+#define WITH_NODE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		WITH_NODE(a_port_gets_the_device_and_the_next_one_the_switch),
+		WITH_NODE(a_device_that_cannot_be_used_is_refused_with_its_reason),
+		WITH_NODE(what_the_switch_refuses_is_served_by_the_switch_itself),
+		WITH_NODE(it_is_restored_with_its_device),
+		WITH_NODE(it_is_deleted_like_any_other),
+	};
+	int failed;
+
+	private_bus_start();
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	private_bus_stop();
+	return failed;
+}
