@@ -190,10 +190,8 @@ static int check_port_names(const char *list, struct error *e) {
 		int r;
 
 		// One character more than is allowed is enough to be refused.
-		snprintf(
-			name, sizeof(name), "%.*s",
-			(int)(len < PORT_NAME_SIZE ? len : PORT_NAME_SIZE), names
-		);
+		memcpy(name, names, len < PORT_NAME_SIZE ? len : PORT_NAME_SIZE);
+		name[len < PORT_NAME_SIZE ? len : PORT_NAME_SIZE] = '\0';
 		r = check_port_name(name, e);
 		if (r < 0)
 			return r;
