@@ -266,7 +266,7 @@ int devlink_sf_new(
 	nl_put_u16(&req, DEVLINK_ATTR_PORT_FLAVOUR, DEVLINK_PORT_FLAVOUR_PCI_SF);
 	nl_put_u16(&req, DEVLINK_ATTR_PORT_PCI_PF_NUMBER, pf_number);
 	nl_put_u32(&req, DEVLINK_ATTR_PORT_PCI_SF_NUMBER, sf_number);
-	return nl_request_get(&req, read_port, ret_port);
+	return nl_request_make(&req, read_port, ret_port);
 }
 
 int devlink_port_del(struct nl_socket *nl, const struct nl_handle *handle, uint32_t index) {

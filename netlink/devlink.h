@@ -107,7 +107,7 @@ int devlink_port_get(
 
 // Make a subfunction of a PF in switchdev mode; it is inactive and has no MAC of ours. -EEXIST: the number
 // is taken; -EOPNOTSUPP: no subfunctions here, or not in this mode; -ENOSPC: no more; -ENODATA: it is
-// made, but the kernel did not say as what: look for it in the list.
+// made, but the kernel did not say as what: look for it in the list. -ECANCELED: nl_socket_watch().
 int devlink_sf_new(
 	struct nl_socket *nl, const struct nl_handle *handle, uint16_t pf_number,
 	uint32_t sf_number, struct devlink_port *ret_port

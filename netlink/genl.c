@@ -33,6 +33,8 @@ struct nl_socket {
 	const struct nl_family *family;
 	struct family_facts facts; // of family
 	uint32_t last_seq;
+	nl_watch_fn watch;
+	void *watch_ctx;
 	char error_text[NL_ERROR_TEXT_SIZE];
 	_Alignas(NLMSG_ALIGNTO) uint8_t buffer[NL_BUFFER_SIZE];
 };
@@ -278,10 +280,21 @@ static int converse(struct nl_request *req, uint16_t flags, struct conversation 
 	return c->verdict < 0 ? c->verdict : c->error;
 }
 
+// May this change be sent?
+static bool is_watched_through(struct nl_request *req) {
+	const struct nl_socket *nl = req->nl;
+
+	return req->error != 0 || nl->watch == NULL || nl->watch(nl->watch_ctx, req->message);
+}
+
 int nl_request_run(struct nl_request *req) {
 	struct conversation c = {0};
 
-	return converse(req, NLM_F_ACK, &c);
+	return is_watched_through(req) ? converse(req, NLM_F_ACK, &c) : 0;
+}
+
+int nl_request_make(struct nl_request *req, nl_reply_fn reply, void *ctx) {
+	return is_watched_through(req) ? nl_request_get(req, reply, ctx) : -ECANCELED;
 }
 
 int nl_request_get(struct nl_request *req, nl_reply_fn reply, void *ctx) {
@@ -398,6 +411,11 @@ bool nl_socket_has_op(const struct nl_socket *nl, uint8_t command) {
 
 uint32_t nl_socket_max_attr(const struct nl_socket *nl) {
 	return nl->facts.max_attr;
+}
+
+void nl_socket_watch(struct nl_socket *nl, nl_watch_fn watch, void *ctx) {
+	nl->watch = watch;
+	nl->watch_ctx = ctx;
 }
 
 const char *nl_socket_error_text(const struct nl_socket *nl) {

@@ -59,6 +59,11 @@ const char *nl_socket_error_text(const struct nl_socket *nl);
 // Returns -@error.
 int nl_socket_refuse(struct nl_socket *nl, int error, const char *why);
 
+// Have every change that is asked for through @nl shown to @watch before it is sent; it is sent if that
+// returns true. NULL: nobody watches.
+typedef bool (*nl_watch_fn)(void *ctx, const struct nlmsghdr *message);
+void nl_socket_watch(struct nl_socket *nl, nl_watch_fn watch, void *ctx);
+
 // A request under construction. Members are private to genl.c.
 struct nl_request {
 	struct nl_socket *nl;
@@ -93,11 +98,15 @@ void nl_nest_end(struct nl_request *req, struct nl_nest nest);
 // request with it, after the rest of the conversation was read. It must not use the same socket.
 typedef int (*nl_reply_fn)(uint8_t command, const struct nl_attrs *attrs, void *ctx);
 
-// Send and wait for the kernel's verdict. Returns 0, the first failure of the puts, or the kernel's
+// Send a change and wait for the kernel's verdict. Returns 0 (as well when the socket's watcher held it
+// back), the first failure of the puts, or the kernel's
 // -errno, whose text is then in nl_socket_error_text().
 int nl_request_run(struct nl_request *req);
 
-// The same for a request with replies: nl_request_get() wants one (-ENODATA without,
+// A change with one reply, as nl_request_get(); -ECANCELED when the watcher held it back.
+int nl_request_make(struct nl_request *req, nl_reply_fn reply, void *ctx);
+
+// The same for a question, which nobody watches: nl_request_get() wants one (-ENODATA without,
 // -EBADMSG after the first), nl_request_dump() any number. A dump during which the kernel noticed a change is -EINTR: ask again.
 // Families that do not notice, as vdpa, can leave out what was there all the time.
 // -EMSGSIZE: a reply was larger than our buffer. -EBADMSG: a reply makes no sense.

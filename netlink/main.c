@@ -40,7 +40,7 @@ static int run(const char *run_dir, struct error *e) {
 		r = sd_event_set_watchdog(event, true);
 	if (r < 0)
 		return error_set(e, -r, "cannot start the event loop: %s", strerror(-r));
-	r = service_new(event, run_dir, &vdpa_host_kernel, &service, e);
+	r = service_new(event, run_dir, &nic_host_kernel, &service, e);
 	if (r < 0)
 		return r;
 

@@ -20,10 +20,13 @@
 
 #define VLAN_FIRST 1
 #define VLAN_LAST 4094
+#define BITS_PER_MEGABIT 1000000
 
 struct netif_socket {
 	struct nl_sock *nl;
-	int error;      // what the kernel answered to the request that runs: 0 or a positive errno
+	int error; // what the kernel answered to the request that runs: 0 or a positive errno
+	bool (*watch)(void *ctx, const struct nlmsghdr *message);
+	void *watch_ctx;
 	char text[256]; // and its extended acknowledgement; "" for none
 };
 
@@ -83,6 +86,14 @@ void netif_close(struct netif_socket *socket) {
 		return;
 	nl_socket_free(socket->nl);
 	free(socket);
+}
+
+void netif_watch(
+	struct netif_socket *socket, bool (*watch)(void *ctx, const struct nlmsghdr *message),
+	void *ctx
+) {
+	socket->watch = watch;
+	socket->watch_ctx = ctx;
 }
 
 static void begin(struct netif_socket *socket) {
@@ -196,6 +207,10 @@ static int run(
 		return error_set(e, ENOMEM, "out of memory");
 	}
 	begin(socket);
+	if (socket->watch != NULL && !socket->watch(socket->watch_ctx, nlmsg_hdr(msg))) {
+		nlmsg_free(msg);
+		return 0;
+	}
 	r = nl_send_sync(socket->nl, msg);
 	if (r >= 0)
 		return 0;
@@ -341,6 +356,82 @@ int netif_allow_vlans(
 	}
 	return run(
 		socket, msg, put, e, "cannot allow all VLANs on the bridge port '%s'", netif->name
+	);
+}
+
+static int put_vlan_range(
+	struct nl_msg *msg, uint16_t first, uint16_t last, uint16_t flags_of_first
+) {
+	struct bridge_vlan_info entries[2];
+	size_t n = add_range(entries, first, last);
+	int put = 0;
+
+	for (size_t i = 0; i < n && put >= 0; i++) {
+		entries[i].flags |= flags_of_first;
+		put = nla_put(msg, IFLA_BRIDGE_VLAN_INFO, sizeof(entries[i]), &entries[i]);
+	}
+	return put;
+}
+
+static int change_vlans(
+	struct netif_socket *socket, const struct netif *netif, uint16_t type, uint16_t first,
+	uint16_t last, uint16_t flags, struct error *e
+) {
+	struct nl_msg *msg = new_request(type, netif, AF_BRIDGE, 0);
+	struct nlattr *spec;
+	int put = -1;
+
+	if (msg != NULL && (spec = nla_nest_start(msg, IFLA_AF_SPEC)) != NULL) {
+		put = put_vlan_range(msg, first, last, flags);
+		nla_nest_end(msg, spec);
+	}
+	return run(
+		socket, msg, put, e, "cannot set the VLANs of the bridge port '%s'", netif->name
+	);
+}
+
+int netif_set_access_vlan(
+	struct netif_socket *socket, const struct netif *netif, uint16_t vlan, struct error *e
+) {
+	const uint16_t access = BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED;
+	int r = 0;
+
+	if (vlan > VLAN_FIRST)
+		r = change_vlans(
+			socket, netif, RTM_DELLINK, VLAN_FIRST, (uint16_t)(vlan - 1), 0, e
+		);
+	if (r == 0 && vlan < VLAN_LAST)
+		r = change_vlans(socket, netif, RTM_DELLINK, (uint16_t)(vlan + 1), VLAN_LAST, 0, e);
+	return r < 0 ? r : change_vlans(socket, netif, RTM_SETLINK, vlan, vlan, access, e);
+}
+
+int netif_set_vf(
+	struct netif_socket *socket, const struct netif *pf, uint32_t vf,
+	const struct netif_vf *values, struct error *e
+) {
+	struct ifla_vf_mac mac = {.vf = vf};
+	struct ifla_vf_vlan vlan = {.vf = vf, .vlan = values->vlan};
+	struct ifla_vf_tx_rate rate = {
+		.vf = vf,
+		.rate = (uint32_t)((values->max_bps + BITS_PER_MEGABIT - 1) / BITS_PER_MEGABIT),
+	};
+	struct nl_msg *msg = new_request(RTM_SETLINK, pf, AF_UNSPEC, 0);
+	struct nlattr *list, *info;
+	int put = -1;
+
+	memcpy(mac.mac, values->mac.octets, sizeof(values->mac.octets));
+	if (msg != NULL && (list = nla_nest_start(msg, IFLA_VFINFO_LIST)) != NULL &&
+	    (info = nla_nest_start(msg, IFLA_VF_INFO)) != NULL) {
+		put = values->has_mac ? nla_put(msg, IFLA_VF_MAC, sizeof(mac), &mac) : 0;
+		if (put >= 0 && values->has_vlan)
+			put = nla_put(msg, IFLA_VF_VLAN, sizeof(vlan), &vlan);
+		if (put >= 0 && values->has_rate)
+			put = nla_put(msg, IFLA_VF_TX_RATE, sizeof(rate), &rate);
+		nla_nest_end(msg, info);
+		nla_nest_end(msg, list);
+	}
+	return run(
+		socket, msg, put, e, "cannot set MAC, VLAN and rate of VF %u of '%s'", vf, pf->name
 	);
 }
 

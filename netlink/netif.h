@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include <linux/if_bridge.h>
+#include <linux/netlink.h>
 
 #include "vdpad/util/error.h"
 #include "vdpad/util/mac_addr.h"
@@ -33,6 +34,12 @@ struct netif {
 
 int netif_open(struct netif_socket **ret_socket, struct error *e);
 void netif_close(struct netif_socket *socket);
+
+// As nl_socket_watch().
+void netif_watch(
+	struct netif_socket *socket, bool (*watch)(void *ctx, const struct nlmsghdr *message),
+	void *ctx
+);
 
 // -ENODEV when there is none of that name.
 int netif_find(
@@ -81,6 +88,23 @@ size_t netif_vlan_ranges(
 // Let a bridge's port carry all VLANs tagged, except @pvid, which stays as the bridge has set it.
 int netif_allow_vlans(
 	struct netif_socket *socket, const struct netif *netif, uint16_t pvid, struct error *e
+);
+
+// Let a bridge's port be in the one VLAN @vlan, untagged to what is behind it.
+int netif_set_access_vlan(
+	struct netif_socket *socket, const struct netif *netif, uint16_t vlan, struct error *e
+);
+
+// What the PF @pf keeps for its VF number @vf where there is no e-switch.
+struct netif_vf {
+	bool has_mac, has_vlan, has_rate; // which of them to set
+	struct mac_addr mac;
+	uint16_t vlan;    // 0: none
+	uint64_t max_bps; // 0: no limit; whole megabits, rounded up
+};
+int netif_set_vf(
+	struct netif_socket *socket, const struct netif *pf, uint32_t vf,
+	const struct netif_vf *values, struct error *e
 );
 
 int netif_delete(struct netif_socket *socket, const struct netif *netif, struct error *e);

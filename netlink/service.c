@@ -14,6 +14,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 
+#include "netlink/service_function.h"
 #include "netlink/service_tap.h"
 #include "netlink/service_vdpa.h"
 #include "vdpad/util/ipc.h"
@@ -28,6 +29,7 @@ struct service {
 	sd_event_source *retry;
 	struct service_tap taps;
 	struct service_vdpa vdpa;
+	struct service_function functions;
 	sd_bus *link;  // NULL while there is none
 	bool is_ready; // vdpad has taken us on this link
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
@@ -52,6 +54,10 @@ static const sd_bus_vtable netlink_vtable[] = {
 	METHOD("KeepVdpa", "s", "", service_vdpa_keep, vdpa),
 	METHOD("OwnVdpa", "suu", "", service_vdpa_own, vdpa),
 	METHOD("VdpaStats", "s", "a{st}", service_vdpa_stats, vdpa),
+	METHOD("EnsureVfs", "sub", "a(ss)", service_function_ensure_vfs, functions),
+	METHOD("EnsureFunction", "ssa{sv}b", "ssa(ss)", service_function_ensure, functions),
+	METHOD("DelFunction", "ssb", "a(ss)", service_function_del, functions),
+	METHOD("ListFunctions", "s", "a{sa{sv}}", service_function_list, functions),
 	SD_BUS_SIGNAL("VdpaChanged", "", 0),
 	SD_BUS_VTABLE_END,
 };
@@ -164,7 +170,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 int service_new(
-	sd_event *event, const char *run_dir, const struct vdpa_kernel *kernel,
+	sd_event *event, const char *run_dir, const struct nic_kernel *kernel,
 	struct service **ret_service, struct error *e
 ) {
 	struct service *service = calloc(1, sizeof(*service));
@@ -180,7 +186,13 @@ int service_new(
 	}
 	r = netif_open(&service->taps.socket, e);
 	if (r == 0)
-		r = service_vdpa_init(&service->vdpa, event, kernel, on_vdpa_changed, service, e);
+		r = service_vdpa_init(
+			&service->vdpa, event, kernel->vdpa, on_vdpa_changed, service, e
+		);
+	if (r == 0)
+		r = service_function_init(
+			&service->functions, event, kernel, &service->vdpa.jobs, e
+		);
 	if (r < 0) {
 		service_free(service);
 		return r;
@@ -200,6 +212,7 @@ void service_free(struct service *service) {
 	if (service == NULL)
 		return;
 	sd_event_source_disable_unref(service->retry);
+	service_function_done(&service->functions);
 	service_vdpa_done(&service->vdpa);
 	sd_bus_close_unref(service->link); // to flush would wait for vdpad
 	netif_close(service->taps.socket);

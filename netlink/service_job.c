@@ -130,6 +130,14 @@ void service_job_freep(void *job) {
 }
 
 int service_job_submit(struct service_job *job) {
+	const struct service_jobs *before = job->jobs->before;
+	const struct kernel_job *late = before == NULL ? NULL : kernel_thread_late(before->thread);
+
+	if (late != NULL) {
+		answer(&job->base, late);
+		job_free(&job->base);
+		return 1;
+	}
 	kernel_thread_submit(job->jobs->thread, &job->base);
 	return 1;
 }

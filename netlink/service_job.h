@@ -13,6 +13,8 @@
 // Who does the work, and what is known of why it is late.
 struct service_jobs {
 	struct kernel_thread *thread;
+	const struct service_jobs
+		*before; // while one of these is late, ours are not begun; NULL for none
 	const struct vhost_roots *roots;
 	uint64_t explained_usec; // CLOCK_MONOTONIC, of explanation; 0: never
 	char explanation[VHOST_HANG_TEXT_SIZE];

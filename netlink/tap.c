@@ -11,6 +11,7 @@
 
 #include <linux/if_tun.h>
 
+#include "netlink/bridge.h"
 #include "vdpad/util/cleanup.h"
 
 #define TUN_DEVICE "/dev/net/tun"
@@ -75,25 +76,6 @@ static int attach(const char *ifname, bool must_be_new, int *ret_fd, struct erro
 	return 0;
 }
 
-// A number from the bridge's folder in sysfs; 0 when it is not there.
-static uint16_t bridge_setting(const char *bridge, const char *name) {
-	_cleanup_close_ int fd = -EBADF;
-	char path[96], text[16];
-	uint64_t value;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/sys/class/net/%s/bridge/%s", bridge, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	return parse_u64(text, 0, UINT16_MAX, &value) == 0 ? (uint16_t)value : 0;
-}
-
 static int join_bridge(
 	struct netif_socket *socket, const struct netif *tap, const struct netif *bridge,
 	struct error *e
@@ -106,22 +88,10 @@ static int join_bridge(
 		if (r < 0)
 			return r;
 	}
-	if (bridge_setting(bridge->name, "vlan_filtering") == 0)
+	if (bridge_setting("/sys", bridge->name, "vlan_filtering") == 0)
 		return 0;
-	pvid = bridge_setting(bridge->name, "default_pvid");
+	pvid = bridge_setting("/sys", bridge->name, "default_pvid");
 	return netif_allow_vlans(socket, tap, pvid <= VLAN_MAX ? pvid : 0, e);
-}
-
-static int find_bridge(
-	struct netif_socket *socket, const char *name, struct netif *ret_bridge, struct error *e
-) {
-	int r = netif_find(socket, name, ret_bridge, e);
-
-	if (r == -ENODEV)
-		return error_set(e, ENXIO, "there is no Linux bridge '%s'", name);
-	if (r == 0 && strcmp(ret_bridge->kind, "bridge") != 0)
-		return error_set(e, ENXIO, "interface '%s' is not a Linux bridge", name);
-	return r;
 }
 
 // A bridge takes the lowest of its ports' MACs for its own unless it was given one. With 0xfe in front
@@ -174,7 +144,7 @@ int tap_open(
 	int r;
 
 	if (has_bridge) {
-		r = find_bridge(socket, spec->bridge, &bridge, e);
+		r = bridge_find(socket, spec->bridge, &bridge, e);
 		if (r < 0)
 			return r;
 	}

@@ -20,7 +20,7 @@ static int setup(void **state) {
 	static struct fake_hub hub;
 
 	*state = &hub;
-	if (fake_hub_init(&hub, &vdpa_host_kernel) < 0)
+	if (fake_hub_init(&hub, &nic_host_kernel) < 0)
 		return -1;
 	fake_hub_connect(&hub);
 	return 0;

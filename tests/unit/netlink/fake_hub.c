@@ -118,7 +118,7 @@ void fake_hub_connect(struct fake_hub *hub) {
 	fake_hub_run_until(hub, &hub->n_ready, hub->n_ready + 1);
 }
 
-int fake_hub_init(struct fake_hub *hub, const struct vdpa_kernel *kernel) {
+int fake_hub_init(struct fake_hub *hub, const struct nic_kernel *kernel) {
 	struct error e;
 
 	*hub = (struct fake_hub){.listen_fd = -EBADF};

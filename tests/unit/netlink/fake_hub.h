@@ -26,7 +26,7 @@ struct fake_hub {
 };
 
 // A folder, an event loop, and a service that looks for vdpad there. Returns 0 or -1.
-int fake_hub_init(struct fake_hub *hub, const struct vdpa_kernel *kernel);
+int fake_hub_init(struct fake_hub *hub, const struct nic_kernel *kernel);
 void fake_hub_done(struct fake_hub *hub);
 
 void fake_hub_listen(struct fake_hub *hub);

@@ -157,6 +157,8 @@ static void dump(struct fake_vdpa *v, struct fake_netlink *f, uint8_t command) {
 		reply_mgmtdev(f, "", "vdpasim_net", 1 << 1);
 		reply_mgmtdev(f, "", "vdpasim_blk", 1 << 2);
 		reply_mgmtdev(f, "pci", "0000:00:10.0", 1 << 1);
+		for (size_t i = 0; i < v->n_extra; i++)
+			reply_mgmtdev(f, v->extra[i].bus, v->extra[i].dev, 1 << 1);
 	}
 	for (size_t i = 0; i < FAKE_VDPA_MAX && command == VDPA_CMD_DEV_GET; i++)
 		if (v->devs[i].dev[0] != 0 && (left_out == 0 || left_out-- == 0))

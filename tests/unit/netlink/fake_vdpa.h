@@ -30,6 +30,10 @@ struct fake_vdpa {
 	uint8_t refuse_command; // 0: none
 	int refuse_error;
 	const char *refuse_text;
+	size_t n_extra; // management devices beside vdpasim_net, vdpasim_blk and pci/0000:00:10.0
+	struct {
+		char bus[16], dev[32];
+	} extra[4];
 	uint8_t left_out;     // a dump passes over this many devices
 	bool absent;          // the module is not loaded
 	uint8_t hang_command; // 0: none; waits until the gate is posted

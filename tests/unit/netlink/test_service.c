@@ -13,7 +13,7 @@
 
 static int setup(void **state) {
 	*state = calloc(1, sizeof(struct fake_hub));
-	return *state == NULL ? -1 : fake_hub_init(*state, &vdpa_host_kernel);
+	return *state == NULL ? -1 : fake_hub_init(*state, &nic_host_kernel);
 }
 
 static int teardown(void **state) {

@@ -18,6 +18,7 @@
 struct scene {
 	struct fake_hub hub;
 	struct fake_vdpa v;
+	struct nic_kernel kernel;
 };
 
 static int setup(void **state) {
@@ -25,7 +26,9 @@ static int setup(void **state) {
 
 	fake_vdpa_init(&s.v);
 	*state = &s;
-	if (fake_hub_init(&s.hub, &s.v.kernel) < 0)
+	s.kernel = nic_host_kernel;
+	s.kernel.vdpa = &s.v.kernel;
+	if (fake_hub_init(&s.hub, &s.kernel) < 0)
 		return -1;
 	fake_hub_connect(&s.hub);
 	return 0;
