@@ -14,7 +14,7 @@
 
 #define NAME "vdpad-7"
 #define USER 64055
-#define AT_ONCE_USEC (500 * 1000)
+#define AT_ONCE_USEC (1500 * 1000) // not after another deadline
 
 static int setup(void **state) {
 	static struct fake_hub hub;
