@@ -145,6 +145,7 @@ def vduse(machine: Machine) -> None:
         note(refused.stderr)
         expect(refused.status != 0, "no process serves a device of that name")
     finally:
+        clear(machine)  # the kernel asks the process for each thing, also while it deletes the device
         stop(server)
 
 
