@@ -30,6 +30,11 @@ struct backend_ops {
 	// VLAN and link are as in @port when it ends.
 	void (*change
 	)(struct backend *backend, const struct port *port, backend_done_fn done, void *userdata);
+	// The port, in use as it may be, is on @network, with VLAN and link as in @port, when it ends. If
+	// that fails it is where it was. NULL where no port has CAPABILITY_NETWORK.
+	void (*move
+	)(struct backend *backend, const struct port *port, const struct network *network,
+	  backend_done_fn done, void *userdata);
 	// Success as well when the port is not there. -EBUSY: not while somebody uses it, whom the error names;
 	// it is to be tried again.
 	void (*delete

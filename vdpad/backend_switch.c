@@ -175,6 +175,26 @@ static void on_port_deleted(void *userdata, sd_bus_message *reply, const struct 
 	request_end(request, e);
 }
 
+static void on_new_network_ready(void *userdata, const struct error *e) {
+	struct request *request = userdata;
+
+	if (e != NULL)
+		request_end(request, e);
+	else
+		set_port(request, on_done);
+}
+
+static void move(
+	struct backend *backend, const struct port *port, const struct network *network,
+	backend_done_fn done, void *userdata
+) {
+	struct backend_switch *b = (struct backend_switch *)backend;
+	struct request *request = request_new(b, port, done, userdata);
+
+	if (request != NULL)
+		switch_networks_need(b->networks, network, on_new_network_ready, request);
+}
+
 static void delete (
 	struct backend *backend, const struct port *port, backend_done_fn done, void *userdata
 ) {
@@ -215,6 +235,7 @@ static const struct backend_ops ops = {
 	.path_suffix = ".sock",
 	.create = create,
 	.change = change,
+	.move = move,
 	.delete = delete,
 	.release_network = release_network,
 };

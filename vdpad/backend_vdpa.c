@@ -367,7 +367,7 @@ static void change(
 	request = request_new(b, port, done, userdata);
 	if (request == NULL)
 		return;
-	if (daemon_network_of_port(b->d, &port->spec, &request->network) < 0) {
+	if (daemon_network_of_port(b->d, port->spec.network, &request->network) < 0) {
 		error_set(&e, EIO, "network '%s' is not known any more", port->spec.network);
 		request_end(request, &e);
 		return;

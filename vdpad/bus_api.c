@@ -132,6 +132,22 @@ static int explain(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	return r < 0 ? r : sd_bus_message_send(reply);
 }
 
+static int preview_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	_cleanup_message_ sd_bus_message *reply = NULL;
+	struct port_spec request = {0};
+	struct error e;
+	struct port port;
+	int r;
+
+	if (request_read_name(m, &request, &e) < 0 || bus_read_spec(m, false, &request, &e) < 0 ||
+	    provision_plan(userdata, &request, &port, &e) < 0)
+		return error_to_bus(&e, ret_error);
+	r = sd_bus_message_new_method_return(m, &reply);
+	if (r >= 0)
+		r = bus_append_port(reply, &port);
+	return r < 0 ? r : sd_bus_message_send(reply);
+}
+
 static int show_facts(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	json_t *json = facts_to_json(daemon_facts(userdata, FACTS_NOW));
 	_cleanup_free_ char *text = json != NULL ? json_dumps(json, JSON_SORT_KEYS) : NULL;
@@ -201,6 +217,7 @@ static const sd_bus_vtable manager_vtable[] = {
 	SD_BUS_METHOD("PlanPool", "s", "a(ss)", plan_pool, FOR_ALL),
 	SD_BUS_METHOD("PlanPort", "sa{sv}", "a(ss)", plan_port, FOR_ALL),
 	SD_BUS_METHOD("Explain", "a{sv}", "a{sv}", explain, FOR_ALL),
+	SD_BUS_METHOD("PreviewPort", "sa{sv}", "a{sv}", preview_port, FOR_ALL),
 	SD_BUS_METHOD("Stats", "s", "a{sa{sv}}", bus_stats, FOR_ALL),
 	SD_BUS_METHOD("Facts", "", "s", show_facts, FOR_ALL),
 	SD_BUS_METHOD("Status", "", "a{sv}", show_status, FOR_ALL),

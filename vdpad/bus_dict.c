@@ -21,7 +21,10 @@ enum {
 	FIELD_MTU,
 	FIELD_QUEUE_PAIRS,
 	FIELD_VLAN,
+	FIELD_TRUNKS,
+	FIELD_RATE,
 	FIELD_POLICY,
+	FIELD_SOCKET,
 	FIELD_PROFILE,
 	FIELD_FEATURES,
 	FIELD_LINK,
@@ -30,6 +33,7 @@ enum {
 	FIELD_RESOURCE,
 	FIELD_FUNCTION,
 	FIELD_PATH,
+	FIELD_QEMU_LISTENS,
 	FIELD_GENERATION,
 };
 
@@ -44,7 +48,10 @@ const struct port_field port_fields[] = {
 	[FIELD_MTU] = {"mtu", "Mtu", 'u'},
 	[FIELD_QUEUE_PAIRS] = {"queue_pairs", "QueuePairs", 'u'},
 	[FIELD_VLAN] = {"vlan", "Vlan", 'u'},
+	[FIELD_TRUNKS] = {"trunks", "Trunks", 's'},
+	[FIELD_RATE] = {"rate", "Rate", 't'},
 	[FIELD_POLICY] = {"policy", "Policy", 's'},
+	[FIELD_SOCKET] = {"socket", "Socket", 's'},
 	[FIELD_PROFILE] = {"profile", "Profile", 's'},
 	[FIELD_FEATURES] = {"features", "Features", 't'},
 	[FIELD_LINK] = {"link", "Link", 's'},
@@ -53,6 +60,7 @@ const struct port_field port_fields[] = {
 	[FIELD_RESOURCE] = {"resource", "Resource", 's'},
 	[FIELD_FUNCTION] = {"function", "Function", 's'},
 	[FIELD_PATH] = {"path", "Path", 's'},
+	[FIELD_QEMU_LISTENS] = {"qemu_listens", "QemuListens", 'b'},
 	[FIELD_GENERATION] = {"generation", "Generation", 't'},
 };
 const size_t n_port_fields = ARRAY_LEN(port_fields);
@@ -92,6 +100,12 @@ int bus_append_port_field(
 		return sd_bus_message_append(m, "u", spec->queue_pairs);
 	case FIELD_VLAN:
 		return sd_bus_message_append(m, "u", spec->vlan);
+	case FIELD_TRUNKS:
+		return sd_bus_message_append(m, "s", spec->trunks);
+	case FIELD_RATE:
+		return sd_bus_message_append(m, "t", spec->rate_bps);
+	case FIELD_SOCKET:
+		return sd_bus_message_append(m, "s", spec->socket);
 	case FIELD_POLICY:
 		return sd_bus_message_append(m, "s", policy_name(spec->policy));
 	case FIELD_PROFILE:
@@ -110,6 +124,8 @@ int bus_append_port_field(
 		return sd_bus_message_append(m, "s", port->function);
 	case FIELD_PATH:
 		return sd_bus_message_append(m, "s", port->path);
+	case FIELD_QEMU_LISTENS:
+		return sd_bus_message_append(m, "b", (int)port->qemu_listens);
 	case FIELD_GENERATION:
 		return sd_bus_message_append(m, "t", port->generation);
 	}
@@ -149,6 +165,29 @@ int bus_append_network(sd_bus_message *m, const struct network *network, size_t 
 	);
 }
 
+// The entry "capabilities": a list of words.
+static int add_capabilities(sd_bus_message *m, uint32_t capabilities) {
+	const char *words[8];
+	size_t n = 0;
+	int r;
+
+	for (size_t i = 0; capability_words[i] != NULL; i++) {
+		if ((capabilities & (UINT32_C(1) << i)) != 0)
+			words[n++] = capability_words[i];
+	}
+	words[n] = NULL;
+	r = sd_bus_message_open_container(m, 'e', "sv");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", "capabilities");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'v', "as");
+	if (r >= 0)
+		r = sd_bus_message_append_strv(m, (char **)words);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 static int append_candidates(sd_bus_message *m, const struct decision *decision) {
 	int r = sd_bus_message_open_container(m, 'v', "aa{sv}");
 
@@ -157,11 +196,21 @@ static int append_candidates(sd_bus_message *m, const struct decision *decision)
 	for (size_t i = 0; i < decision->n_candidates && r >= 0; i++) {
 		const struct candidate *c = &decision->candidates[i];
 
-		r = sd_bus_message_append(
-			m, "a{sv}", 5, "backend", "s", backend_name(c->backend), "pool", "s",
-			c->pool, "resource", "s", c->resource, "accepted", "b", (int)c->accepted,
-			"reason", "s", c->reason
-		);
+		r = sd_bus_message_open_container(m, 'a', "{sv}");
+		if (r >= 0)
+			r = ipc_dict_add_s(m, "backend", backend_name(c->backend));
+		if (r >= 0)
+			r = ipc_dict_add_s(m, "pool", c->pool);
+		if (r >= 0)
+			r = ipc_dict_add_s(m, "resource", c->resource);
+		if (r >= 0)
+			r = ipc_dict_add_b(m, "accepted", c->accepted);
+		if (r >= 0)
+			r = ipc_dict_add_s(m, "reason", c->reason);
+		if (r >= 0)
+			r = add_capabilities(m, c->capabilities);
+		if (r >= 0)
+			r = sd_bus_message_close_container(m);
 	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(m);
@@ -171,7 +220,7 @@ static int append_candidates(sd_bus_message *m, const struct decision *decision)
 int bus_append_explanation(
 	sd_bus_message *m, const struct port_spec *spec, const struct decision *decision
 ) {
-	char text[64]; // the longest value is a MAC address
+	char text[PORT_VALUE_SIZE];
 	int r;
 
 	r = sd_bus_message_open_container(m, 'a', "{sv}");
@@ -186,6 +235,10 @@ int bus_append_explanation(
 			r = ipc_dict_add_u(m, key, spec->queue_pairs);
 		else if (strcmp(key, "vlan") == 0)
 			r = ipc_dict_add_u(m, key, spec->vlan);
+		else if (strcmp(key, "trunks") == 0)
+			r = ipc_dict_add_s(m, key, spec->trunks);
+		else if (strcmp(key, "rate") == 0)
+			r = ipc_dict_add_t(m, key, spec->rate_bps);
 		else if ((r = port_spec_get(spec, key, text, sizeof(text))) >= 0)
 			r = ipc_dict_add_s(m, key, text);
 	}
@@ -193,6 +246,10 @@ int bus_append_explanation(
 		r = ipc_dict_add_s(
 			m, "chosen",
 			decision->chosen != NULL ? backend_name(decision->chosen->backend) : ""
+		);
+	if (r >= 0)
+		r = add_capabilities(
+			m, decision->chosen != NULL ? decision->chosen->capabilities : 0
 		);
 	if (r >= 0)
 		r = sd_bus_message_open_container(m, 'e', "sv");

@@ -87,13 +87,14 @@ static int get_property(
 
 // As port_fields[] says.
 static const sd_bus_vtable port_vtable[] = {
-	SD_BUS_VTABLE_START(0),      CONSTANT("Name", "s"),     CONSTANT("Network", "s"),
+	SD_BUS_VTABLE_START(0),      CONSTANT("Name", "s"),     CHANGING("Network", "s"),
 	CONSTANT("Backend", "s"),    CHANGING("State", "s"),    CHANGING("Reason", "s"),
 	CONSTANT("Choice", "s"),     CONSTANT("Mac", "s"),      CONSTANT("Mtu", "u"),
-	CONSTANT("QueuePairs", "u"), CHANGING("Vlan", "u"),     CONSTANT("Policy", "s"),
+	CONSTANT("QueuePairs", "u"), CHANGING("Vlan", "u"),     CHANGING("Trunks", "s"),
+	CHANGING("Rate", "t"),       CONSTANT("Policy", "s"),   CONSTANT("Socket", "s"),
 	CONSTANT("Profile", "s"),    CONSTANT("Features", "t"), CHANGING("Link", "s"),
-	CHANGING("Lifetime", "s"),   CONSTANT("Path", "s"),     CONSTANT("Generation", "t"),
-	SD_BUS_VTABLE_END,
+	CHANGING("Lifetime", "s"),   CONSTANT("Path", "s"),     CONSTANT("QemuListens", "b"),
+	CONSTANT("Generation", "t"), SD_BUS_VTABLE_END,
 };
 
 int bus_port_serve(sd_bus *bus, struct port_set *ports) {
@@ -121,7 +122,8 @@ int bus_port_emit_changed(sd_bus *bus, const struct port *port) {
 	if (r < 0)
 		return r;
 	return sd_bus_emit_properties_changed(
-		bus, path, IPC_PORT_IFACE, "State", "Reason", "Vlan", "Link", "Lifetime", NULL
+		bus, path, IPC_PORT_IFACE, "State", "Reason", "Network", "Vlan", "Trunks", "Rate",
+		"Link", "Lifetime", NULL
 	);
 }
 

@@ -11,6 +11,7 @@
 
 #include "vdpad/config_pool.h"
 #include "vdpad/config_sections.h"
+#include "vdpad/socket_config.h"
 
 #define CONF_DIR "conf.d"
 #define CONF_SUFFIX ".conf"
@@ -40,6 +41,7 @@ void config_free(struct config *config) {
 		return;
 	free(config->networks);
 	free(config->pools);
+	free(config->sockets);
 	free(config);
 }
 
@@ -60,6 +62,7 @@ static void parser_done(struct config_parser *p) {
 		free(p->places[i].file);
 	free(p->places);
 	config_pool_forget_places(p);
+	socket_config_forget_places(p);
 	config_free(p->config);
 }
 #define _cleanup_parser_ _cleanup_(parser_done)
@@ -90,7 +93,7 @@ static int finish(struct config_parser *p, struct config **ret_config) {
 		free(p->places[i].file);
 		p->places[i].file = NULL;
 	}
-	if (config_pool_finish(p) < 0)
+	if (config_pool_finish(p) < 0 || socket_config_finish(p) < 0)
 		return -EINVAL;
 	if (config->defaults.queue_pairs > config->limits.queue_pairs)
 		return error_set(

@@ -37,6 +37,10 @@
 //
 //	[devices]             # of vDPA, /dev/vhost-vdpa-N
 //	user = root           # who runs QEMU; the devices are that user's alone
+//	[socket vpp0]         # of somebody else's vhost-user switch
+//	path = /run/vpp/vm100.sock
+//	network = fast0
+//	mode = client         # what QEMU is: client (the other switch listens) | server
 
 #pragma once
 
@@ -88,6 +92,13 @@ struct pool_config {
 	uint32_t limit;            // ports; 0: none but the hardware's
 };
 
+struct socket_config {
+	char name[PORT_NAME_SIZE];
+	char network[NETWORK_NAME_SIZE];
+	char path[PORT_PATH_SIZE];
+	bool qemu_listens; // mode server
+};
+
 struct config {
 	struct port_spec defaults; // name, network and MAC are empty
 	struct {
@@ -108,11 +119,16 @@ struct config {
 	size_t n_networks;
 	struct pool_config *pools; // in the order of preference: as written
 	size_t n_pools;
+	struct socket_config *sockets; // sorted by name
+	size_t n_sockets;
 };
 
 // The configuration without any file.
 struct config *config_new(void);
 void config_free(struct config *config);
+
+// The section [socket @name], or NULL.
+const struct socket_config *config_find_socket(const struct config *config, const char *name);
 
 // Read @path, then conf.d/*.conf beside it in the order of their names, then @cluster_path (may be
 // NULL) over the defaults. A file that does not exist is an empty one. A network section may not

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "vdpad/config_pool.h"
+#include "vdpad/socket_config.h"
 
 #define NETWORKS_MAX 256
 #define PORTS_MAX 4096
@@ -23,7 +24,7 @@ static const char *const section_names[CONFIG_N_SECTIONS] = {
 	[SECTION_DEFAULTS] = "defaults", [SECTION_LIMITS] = "limits",
 	[SECTION_SWITCH] = "switch",     [SECTION_NETWORKS] = "networks",
 	[SECTION_NETWORK] = "network",   [SECTION_DEVICES] = "devices",
-	[SECTION_POOL] = "pool",
+	[SECTION_POOL] = "pool",         [SECTION_SOCKET] = "socket",
 };
 
 enum value_kind {
@@ -35,12 +36,15 @@ enum value_kind {
 	VALUE_BRIDGE,
 	VALUE_UPLINK,
 	VALUE_USER,
+	VALUE_NETWORK,
+	VALUE_SOCKET_PATH,
+	VALUE_SOCKET_MODE,
 };
 
 struct key {
 	const char *name;
 	enum value_kind kind;
-	size_t offset; // in struct config, or in struct network_config
+	size_t offset; // in struct config, network_config or socket_config, by the section
 	uint32_t min, max;
 };
 
@@ -73,6 +77,12 @@ static const struct key network_keys[] = {
 	{"ageing_s", VALUE_NUMBER, offsetof(struct network_config, ageing_s), 1, AGEING_MAX_S},
 };
 
+static const struct key socket_keys[] = {
+	{"path", VALUE_SOCKET_PATH, offsetof(struct socket_config, path), 0, 0},
+	{"network", VALUE_NETWORK, offsetof(struct socket_config, network), 0, 0},
+	{"mode", VALUE_SOCKET_MODE, offsetof(struct socket_config, qemu_listens), 0, 0},
+};
+
 static const struct {
 	const struct key *keys;
 	size_t n;
@@ -82,6 +92,7 @@ static const struct {
 	[SECTION_NETWORKS] = {networks_keys, ARRAY_LEN(networks_keys)},
 	[SECTION_NETWORK] = {network_keys, ARRAY_LEN(network_keys)},
 	[SECTION_DEVICES] = {devices_keys, ARRAY_LEN(devices_keys)},
+	[SECTION_SOCKET] = {socket_keys, ARRAY_LEN(socket_keys)},
 };
 
 // Keys of a port that make sense as a default. A port's name, network and MAC are its own.
@@ -197,6 +208,23 @@ static int set_value(
 		else
 			right = "tap or none";
 		break;
+	case VALUE_NETWORK:
+		if (!network_name_is_valid(value))
+			right = "the name of a network: 1 to 15 of A-Z a-z 0-9 . _ -";
+		else
+			str_copy(member, NETWORK_NAME_SIZE, value);
+		break;
+	case VALUE_SOCKET_PATH:
+		if (!socket_config_path_is_valid(value))
+			right = SOCKET_CONFIG_PATH_RULE;
+		else
+			str_copy(member, PORT_PATH_SIZE, value);
+		break;
+	case VALUE_SOCKET_MODE:
+		if (strcmp(value, "client") != 0 && strcmp(value, "server") != 0)
+			right = "client (QEMU connects) or server (QEMU listens)";
+		*(bool *)member = strcmp(value, "server") == 0;
+		break;
 	}
 	if (right != NULL)
 		return conf_file_fail(
@@ -255,7 +283,9 @@ static int unknown_key(struct config_parser *p, const char *key) {
 
 int config_on_key(struct conf_file *file, const char *key, const char *value) {
 	struct config_parser *p = file->user;
-	void *object = p->section == SECTION_NETWORK ? (void *)p->network : (void *)p->config;
+	void *object = p->section == SECTION_NETWORK ? (void *)p->network
+		: p->section == SECTION_SOCKET       ? (void *)p->socket
+						     : (void *)p->config;
 
 	if (p->section == SECTION_NONE)
 		return conf_file_fail(
@@ -338,6 +368,10 @@ int config_on_section(struct conf_file *file, const char *title) {
 			p->section = s;
 			return config_pool_open(p, name);
 		}
+		if (s == SECTION_SOCKET) {
+			p->section = s;
+			return socket_config_open(p, name);
+		}
 		if (*name == '\0') {
 			p->section = s;
 			return 0;
@@ -346,7 +380,7 @@ int config_on_section(struct conf_file *file, const char *title) {
 	return conf_file_fail(
 		file, EINVAL,
 		"unknown section [%s]: it must be [defaults], [limits], [switch], [devices], "
-		"[networks], [network NAME] or [pool NAME]",
+		"[networks], [network NAME], [pool NAME] or [socket NAME]",
 		title
 	);
 }

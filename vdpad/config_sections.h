@@ -16,6 +16,7 @@ enum config_section {
 	SECTION_NETWORK,
 	SECTION_DEVICES,
 	SECTION_POOL,
+	SECTION_SOCKET,
 	CONFIG_N_SECTIONS,
 };
 
@@ -35,6 +36,8 @@ struct config_parser {
 	struct network_config *network;      // of section SECTION_NETWORK
 	struct config_place *pool_places;    // of config->pools
 	size_t n_pool_places;
+	struct socket_config *socket;       // of section SECTION_SOCKET
+	struct config_place *socket_places; // of config->sockets, likewise
 	uint32_t seen
 		[CONFIG_N_SECTIONS]; // keys of this file, as bits in the order of the section's table
 };

@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "vdpad/bus_api.h"
+#include "vdpad/capability.h"
 #include "vdpad/daemon_state.h"
 #include "vdpad/lock.h"
 #include "vdpad/request.h"
@@ -102,6 +103,8 @@ const struct facts *daemon_facts(struct daemon *d, uint64_t max_age_ms) {
 	d->facts.fallback.max_ports = fallback->max_ports;
 	d->facts.fallback.hugepages = fallback->hugepages;
 	d->facts.fallback.n_workers = fallback->n_workers;
+	capability_format(fallback->capabilities, d->facts.fallback.capabilities);
+	external_describe(d, &d->facts);
 	d->facts.fallback.n_ports = count_ports(d, BACKEND_SWITCH);
 	d->facts.netlink_connected = hub_is_ready(d->hub, WORKER_NETLINK);
 	hardware_fill_facts(d);
@@ -117,13 +120,11 @@ const struct network *daemon_find_network(struct daemon *d, const char *name) {
 	return networks_find(&d->networks, name);
 }
 
-int daemon_network_of_port(
-	struct daemon *d, const struct port_spec *spec, struct network *ret_network
-) {
-	const struct network *network = networks_find(&d->networks, spec->network);
+int daemon_network_of_port(struct daemon *d, const char *name, struct network *ret_network) {
+	const struct network *network = networks_find(&d->networks, name);
 
 	if ((network == NULL || network->bridge_is_missing) &&
-	    store_find_network(d->store, spec->network, ret_network, NULL) == 0)
+	    store_find_network(d->store, name, ret_network, NULL) == 0)
 		return 0; // with the MTU that the bridge had
 	if (network == NULL)
 		return -ENOENT;
@@ -139,6 +140,8 @@ struct backend *daemon_backend(struct daemon *d, enum backend_kind kind) {
 		return backend_switch_base(d->fallback);
 	case BACKEND_DPDK_VDPA:
 		return backend_dpdk_base(d->dpdk);
+	case BACKEND_EXTERNAL:
+		return external_base(d->external);
 	case BACKEND_NONE:
 		break;
 	}
@@ -195,6 +198,7 @@ int daemon_reload(struct daemon *d, struct error *e) {
 	d->networks_stale = false;
 	log_info("the configuration was read again: %zu networks", d->networks.n);
 	warn_of_vanished_networks(d);
+	external_configure(d->external);
 	restore_start(d);
 	hardware_reload(d);
 	return 0;
@@ -413,6 +417,9 @@ static int start(struct daemon *d, struct error *e) {
 		return r;
 	if (backend_switch_new(d->hub, &d->fallback) < 0 || hardware_init(d) < 0)
 		return error_set(e, ENOMEM, "out of memory");
+	r = external_new(d, &d->external);
+	if (r < 0)
+		return error_set(e, -r, "cannot watch sockets: %s", strerror(-r));
 	return bus_api_take_name(d->api, e);
 }
 
@@ -454,6 +461,7 @@ void daemon_free(struct daemon *d) {
 	hub_free(d->hub); // ends what is under way, which needs all the rest
 	backend_switch_free(d->fallback);
 	hardware_done(d);
+	external_free(d->external);
 	requests_free(d->requests);
 	bus_api_free(d->api);
 	sd_event_source_unref(d->timer);

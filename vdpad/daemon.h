@@ -10,6 +10,7 @@
 #include <systemd/sd-event.h>
 #include <systemd/sd-id128.h>
 
+#include "vdpad/backend_external.h"
 #include "vdpad/backend_switch.h"
 #include "vdpad/config.h"
 #include "vdpad/facts.h"
@@ -49,6 +50,7 @@ struct daemon {
 	struct bus_api *api;
 	struct requests *requests;
 	struct backend_switch *fallback;
+	struct external *external;
 	struct hub *hub;
 	struct restore restore;
 	struct vdpa_calls *vdpa_calls;
@@ -85,9 +87,7 @@ const struct facts *daemon_facts(struct daemon *d, uint64_t max_age_ms);
 const struct network *daemon_find_network(struct daemon *d, const char *name);
 
 // The same, or as a port that uses it last saw it. Returns 0 or -ENOENT.
-int daemon_network_of_port(
-	struct daemon *d, const struct port_spec *spec, struct network *ret_network
-);
+int daemon_network_of_port(struct daemon *d, const char *name, struct network *ret_network);
 
 // NULL when this build has no such backend.
 struct backend *daemon_backend(struct daemon *d, enum backend_kind kind);

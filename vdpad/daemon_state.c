@@ -20,6 +20,8 @@ static int load_port(void *userdata, const struct port *port, enum store_intent 
 		port_enter(managed, PORT_DELETING, "vdpad ended while the port was being deleted");
 	else if (intent == STORE_CREATE)
 		port_enter(managed, PORT_CREATING, "");
+	else if (port->backend == BACKEND_EXTERNAL)
+		port_enter(managed, PORT_DEGRADED, "its socket was not looked at yet");
 	else if (port->backend == BACKEND_VDPA)
 		port_enter(managed, PORT_DEGRADED, "vdpad-netlink has not come yet");
 	else

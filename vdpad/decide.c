@@ -7,24 +7,28 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vdpad/decide_hardware.h"
+#include "vdpad/decide_candidates.h"
 #include "vdpad/vdpa_fit.h"
 
 // Whether @policy lets a port have @backend; if not, @candidate says so.
 static bool policy_allows(
 	enum policy policy, enum backend_kind backend, struct candidate *candidate
 ) {
-	bool software = backend == BACKEND_SWITCH;
+	bool software = backend == BACKEND_SWITCH, external = backend == BACKEND_EXTERNAL;
 	const char *why = NULL;
 
 	switch (policy) {
 	case POLICY_AUTO:
+		why = external ? "takes no socket of another switch; `socket NAME` asks for one"
+			       : NULL;
 		break;
 	case POLICY_HARDWARE:
-		why = software ? "takes no software switch" : NULL;
+		why = software || external ? "takes no software switch" : NULL;
 		break;
 	case POLICY_SOFTWARE:
-		why = software ? NULL : "asks for no hardware";
+		why = software     ? NULL
+			: external ? "takes no socket of another switch; `socket NAME` asks for one"
+				   : "asks for no hardware";
 		break;
 	case POLICY_VDPA:
 		why = backend == BACKEND_VDPA ? NULL : "asks for a kernel vDPA device only";
@@ -34,6 +38,9 @@ static bool policy_allows(
 		break;
 	case POLICY_SWITCH:
 		why = software ? NULL : "asks for the software switch only";
+		break;
+	case POLICY_EXTERNAL:
+		why = external ? NULL : "asks for a socket of another switch";
 		break;
 	}
 	if (why == NULL)
@@ -51,8 +58,12 @@ struct candidate *decide_add(
 	struct candidate *candidate = &decision->candidates[decision->n_candidates++];
 
 	*candidate = (struct candidate){.backend = backend};
-	if (pool != NULL)
+	if (pool != NULL) {
 		str_copy(candidate->pool, sizeof(candidate->pool), pool->config.name);
+		// The representor's port of the bridge is what puts it on a VLAN.
+		if (pool->config.kind == POOL_VF || pool->config.kind == POOL_SF)
+			candidate->capabilities = CAPABILITY_VLAN;
+	}
 	return candidate;
 }
 
@@ -117,6 +128,8 @@ static void judge_switch(
 	uint32_t mtu_bytes = spec->mtu_bytes != 0 ? spec->mtu_bytes : network->mtu_bytes;
 	uint32_t n_workers = facts->fallback.n_workers;
 
+	candidate->capabilities = capability_parse(facts->fallback.capabilities);
+
 	if (!facts->fallback.connected) {
 		decide_refuse(
 			candidate,
@@ -159,6 +172,14 @@ static void decide_switch(const struct decide_input *in) {
 	str_copy(candidate->resource, sizeof(candidate->resource), "vdpad-switch");
 }
 
+// A backend that can do less than the port asks for is not for it.
+static void judge_capabilities(const struct port_spec *spec, struct candidate *candidate) {
+	const char *problem = capability_problem(capability_needed(spec), candidate->capabilities);
+
+	if (candidate->accepted && problem != NULL)
+		decide_refuse(candidate, "%s", problem);
+}
+
 void decide(
 	const struct facts *facts, const struct network *network, const struct port_spec *spec,
 	struct decision *ret_decision
@@ -171,6 +192,7 @@ void decide(
 		{BACKEND_VDPA, decide_vdpa},
 		{BACKEND_DPDK_VDPA, decide_dpdk_vdpa},
 		{BACKEND_SWITCH, decide_switch},
+		{BACKEND_EXTERNAL, decide_external},
 	};
 	const struct decide_input in = {facts, network, spec, ret_decision};
 	struct candidate forbidden = {0};
@@ -178,13 +200,18 @@ void decide(
 	memset(ret_decision, 0, sizeof(*ret_decision));
 	for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
 		forbidden.backend = backends[i].backend;
+		if (forbidden.backend == BACKEND_EXTERNAL && !decide_knows_external(&in))
+			continue;
 		if (policy_allows(spec->policy, forbidden.backend, &forbidden))
 			backends[i].decide(&in);
 		else
 			*decide_add(ret_decision, forbidden.backend, NULL) = forbidden;
 	}
-	for (size_t i = 0; i < ret_decision->n_candidates && ret_decision->chosen == NULL; i++) {
-		if (ret_decision->candidates[i].accepted)
-			ret_decision->chosen = &ret_decision->candidates[i];
+	for (size_t i = 0; i < ret_decision->n_candidates; i++) {
+		struct candidate *candidate = &ret_decision->candidates[i];
+
+		judge_capabilities(spec, candidate);
+		if (candidate->accepted && ret_decision->chosen == NULL)
+			ret_decision->chosen = candidate;
 	}
 }

@@ -3,9 +3,10 @@
 // specification, so that `vdpactl explain` shows exactly what the daemon does, and a recorded
 // snapshot replays it.
 //
-// Candidates are considered in the order of preference: vdpa, dpdk-vdpa, switch; of the hardware there is one
-// for each pool that the network may use. Each gets a verdict and a reason in words of a system administrator.
-// The first accepted one is chosen; when the kernel refuses it after all, the next.
+// Candidates are considered in the order of preference: vdpa, dpdk-vdpa, switch; and external where the
+// network has a socket of another switch, which only a port that names it gets. Of the hardware there is
+// one for each pool that the network may use. Each gets a verdict and a reason in words of a system
+// administrator. The first accepted one is chosen; when the kernel refuses it after all, the next.
 //
 // A profile "portable-N" is exact: hardware that lacks one of its features is refused. Any other takes
 // what the hardware has of it, and the reason says what is missing.
@@ -15,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "vdpad/capability.h"
 #include "vdpad/facts.h"
 #include "vdpad/network.h"
 #include "vdpad/port.h"
@@ -24,10 +26,11 @@
 struct candidate {
 	enum backend_kind backend;
 	char pool[POOL_NAME_SIZE]; // "" for none
-	// What would serve: "vdpad-switch", a management device, a PCI function; for a subfunction that is to
-	// be made, its PF.
+	// What would serve: "vdpad-switch", a management device, a PCI function, a socket; for a subfunction
+	// that is to be made, its PF.
 	char resource[PORT_RESOURCE_SIZE];
-	uint64_t features; // that the device is to offer; 0: the backend's own business
+	uint64_t features;     // that the device is to offer; 0: the backend's own business
+	uint32_t capabilities; // CAPABILITY_*: what it says it can do for the port
 	bool accepted;
 	char reason[PORT_REASON_SIZE]; // why, or why not, and what could be done about it
 };

@@ -6,7 +6,7 @@
 
 #include <linux/virtio_net.h>
 
-#include "vdpad/decide_hardware.h"
+#include "vdpad/decide_candidates.h"
 #include "vdpad/pool.h"
 #include "vdpad/vdpa_fit.h"
 

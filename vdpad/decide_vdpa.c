@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vdpad/decide_hardware.h"
+#include "vdpad/decide_candidates.h"
 #include "vdpad/pool.h"
 #include "vdpad/vdpa_fit.h"
 

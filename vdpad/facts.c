@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "vdpad/capability.h"
 #include "vdpad/facts_fields.h"
 #include "vdpad/util/cleanup.h"
 
@@ -206,6 +207,7 @@ static const struct fact fact_table[] = {
 	FACT("switch", "ports", KIND_U32, fallback.n_ports),
 	FACT("switch", "hugepages", KIND_BOOL, fallback.hugepages),
 	FACT("switch", "workers", KIND_U32, fallback.n_workers),
+	FACT("switch", "capabilities", KIND_TEXT, fallback.capabilities),
 	FACT("netlink", "connected", KIND_BOOL, netlink_connected),
 };
 
@@ -264,6 +266,7 @@ json_t *facts_to_json(const struct facts *facts) {
 	}
 	json_object_set_new(json, "bridges", bridges);
 	facts_hardware_to_json(facts, json);
+	facts_sockets_to_json(facts, json);
 	return json;
 }
 
@@ -386,12 +389,19 @@ int facts_from_json(const json_t *json, struct facts *ret_facts, struct error *e
 			"this is no snapshot of facts: it has no text 'kernel'; "
 			"make one with `vdpactl facts`"
 		);
+	str_copy(
+		facts->fallback.capabilities, sizeof(facts->fallback.capabilities),
+		CAPABILITY_OLD_SWITCH
+	);
 	r = fact_object_from_json(json, fact_table, ARRAY_LEN(fact_table), facts, e);
 	if (r < 0)
 		return r;
 	r = bridges_from_json(json_object_get(json, "bridges"), facts, e);
 	if (r >= 0)
 		r = facts_hardware_from_json(json, facts, e);
+	if (r < 0)
+		return r;
+	r = facts_sockets_from_json(json, facts, e);
 	if (r < 0)
 		return r;
 	*ret_facts = *facts;

@@ -48,12 +48,24 @@ struct pool_facts {
 	bool pf_is_there; // POOL_VF, POOL_SF: the node has such a PCI device
 	uint32_t n_ports; // of ours
 };
+#define FACTS_MAX_SOCKETS 256 // SOCKETS_MAX of the configuration
 
 struct bridge_facts {
 	char name[NETWORK_NAME_SIZE];
 	uint32_t mtu_bytes;
 	bool vlan_filtering;
 	uint32_t index; // of the interface; not part of a snapshot
+};
+
+// A [socket] of the configuration and what it does.
+struct socket_facts {
+	char name[PORT_NAME_SIZE];
+	char network[NETWORK_NAME_SIZE];
+	char path[108]; // sun_path
+	bool qemu_listens;
+	bool listening;            // somebody: the other switch, or QEMU where that listens
+	bool connected;            // a VM, or the other switch
+	char port[PORT_NAME_SIZE]; // that has it; "" for none
 };
 
 struct facts {
@@ -80,8 +92,9 @@ struct facts {
 		uint32_t n_ports;
 		bool hugepages;
 		uint32_t n_workers;
-	} fallback;                                     // key "switch"
-	bool netlink_connected;                         // vdpad has a link to vdpad-netlink
+		char capabilities[64]; // words of capability.h: what it says it can do
+	} fallback;                    // key "switch"
+	bool netlink_connected;        // vdpad has a link to vdpad-netlink
 	struct bridge_facts bridges[FACTS_MAX_BRIDGES]; // Linux bridges, sorted by name
 	size_t n_bridges;
 	struct mgmtdev_facts mgmtdevs[FACTS_MAX_MGMTDEVS]; // sorted by name
@@ -90,10 +103,13 @@ struct facts {
 	size_t n_dpdk_vdpa;
 	struct pool_facts pools[POOLS_MAX]; // in the order of preference
 	size_t n_pools;
+	struct socket_facts sockets[FACTS_MAX_SOCKETS]; // sorted by name
+	size_t n_sockets;
 };
 
 // Read from sysfs, procfs and /lib/modules below @root ("" for the real ones) what can be read there.
-// What only the daemon knows (fallback, netlink_connected, management devices, pools) is left alone. Never fails: what cannot be
+// What only the daemon knows (fallback, netlink_connected, management devices, pools, sockets) is left
+// alone. Never fails: what cannot be
 // read is absent.
 void facts_collect(const char *root, struct facts *facts);
 

@@ -38,3 +38,7 @@ int fact_object_from_json(
 // Lists "mgmtdevs", "dpdk_vdpa" and "pools" of a snapshot.
 void facts_hardware_to_json(const struct facts *facts, json_t *json);
 int facts_hardware_from_json(const json_t *json, struct facts *facts, struct error *e);
+
+// The list "sockets".
+void facts_sockets_to_json(const struct facts *facts, json_t *json);
+int facts_sockets_from_json(const json_t *json, struct facts *facts, struct error *e);

@@ -17,6 +17,7 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
+#include "vdpad/capability.h"
 #include "vdpad/hub_listen.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"
@@ -198,27 +199,35 @@ static int on_register(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
 	return sd_bus_message_send(reply);
 }
 
+// What Ready() says.
+struct ready_info {
+	struct worker_info info;
+	const char *capabilities;
+};
+
 static int on_ready(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	static const struct ipc_field fields[] = {
-		{"workers", 'u', offsetof(struct worker_info, n_workers), false},
-		{"hugepages", 'b', offsetof(struct worker_info, hugepages), false},
-		{"max_queue_pairs", 'u', offsetof(struct worker_info, max_queue_pairs), false},
-		{"max_mtu", 'u', offsetof(struct worker_info, max_mtu_bytes), false},
-		{"max_ports", 'u', offsetof(struct worker_info, max_ports), false},
+		{"workers", 'u', offsetof(struct ready_info, info.n_workers), false},
+		{"hugepages", 'b', offsetof(struct ready_info, info.hugepages), false},
+		{"max_queue_pairs", 'u', offsetof(struct ready_info, info.max_queue_pairs), false},
+		{"max_mtu", 'u', offsetof(struct ready_info, info.max_mtu_bytes), false},
+		{"max_ports", 'u', offsetof(struct ready_info, info.max_ports), false},
+		{"capabilities", 's', offsetof(struct ready_info, capabilities), false},
 	};
 	struct link *link = userdata;
-	struct worker_info info = link->info;
+	struct ready_info said = {.info = link->info, .capabilities = CAPABILITY_OLD_SWITCH};
 	struct error e;
 	int r;
 
-	if (!info.connected) {
+	if (!said.info.connected) {
 		error_set(&e, EINVAL, "Register() comes before Ready()");
 		return error_to_bus(&e, ret_error);
 	}
-	r = ipc_dict_read(m, fields, ARRAY_LEN(fields), &info, &e);
+	r = ipc_dict_read(m, fields, ARRAY_LEN(fields), &said, &e);
 	if (r < 0)
 		return error_to_bus(&e, ret_error);
-	link->info = info;
+	link->info = said.info;
+	link->info.capabilities = capability_parse(said.capabilities);
 	link->info.ready = true;
 	r = sd_bus_reply_method_return(m, "");
 	if (r < 0)

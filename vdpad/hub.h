@@ -34,6 +34,7 @@ struct worker_info {
 	uint32_t max_queue_pairs;
 	uint32_t max_mtu_bytes;
 	uint32_t max_ports;
+	uint32_t capabilities; // CAPABILITY_*
 };
 
 struct hub_handlers {

@@ -14,14 +14,15 @@
 #define QUEUE_PAIRS_MAX 256 // a sane bound; the configuration and the backend have lower ones
 
 static const char *const policy_names[] = {
-	[POLICY_AUTO] = "auto", [POLICY_HARDWARE] = "hardware",   [POLICY_SOFTWARE] = "software",
-	[POLICY_VDPA] = "vdpa", [POLICY_DPDK_VDPA] = "dpdk-vdpa", [POLICY_SWITCH] = "switch",
+	[POLICY_AUTO] = "auto",           [POLICY_HARDWARE] = "hardware",
+	[POLICY_SOFTWARE] = "software",   [POLICY_VDPA] = "vdpa",
+	[POLICY_DPDK_VDPA] = "dpdk-vdpa", [POLICY_SWITCH] = "switch",
+	[POLICY_EXTERNAL] = "external",
 };
 static const char *const backend_names[] = {
-	[BACKEND_NONE] = "none",
-	[BACKEND_VDPA] = "vdpa",
-	[BACKEND_DPDK_VDPA] = "dpdk-vdpa",
-	[BACKEND_SWITCH] = "switch",
+	[BACKEND_NONE] = "none",           [BACKEND_VDPA] = "vdpa",
+	[BACKEND_DPDK_VDPA] = "dpdk-vdpa", [BACKEND_SWITCH] = "switch",
+	[BACKEND_EXTERNAL] = "external",
 };
 static const char *const state_names[] = {
 	[PORT_CREATING] = "creating", [PORT_READY] = "ready",       [PORT_CONNECTED] = "connected",
@@ -137,8 +138,8 @@ static int set_policy(struct port_spec *spec, const char *value, struct error *e
 	if (policy_parse(value, &spec->policy) < 0)
 		return error_set(
 			e, EINVAL,
-			"policy '%s' is unknown: auto, hardware, software, vdpa, dpdk-vdpa or "
-			"switch",
+			"policy '%s' is unknown: auto, hardware, software, vdpa, dpdk-vdpa, switch "
+			"or external",
 			value
 		);
 	return 0;
@@ -172,6 +173,50 @@ static int set_lifetime(struct port_spec *spec, const char *value, struct error 
 	return 0;
 }
 
+static int set_trunks(struct port_spec *spec, const char *value, struct error *e) {
+	if (strcmp(value, "none") == 0) {
+		spec->trunks[0] = '\0';
+		return 0;
+	}
+	switch (trunks_normalize(value, spec->trunks)) {
+	case 0:
+		return 0;
+	case -ERANGE:
+		return error_set(e, EINVAL, "trunks have too many ranges: %s", value);
+	}
+	return error_set(
+		e, EINVAL, "trunks '%s' is no list of VLANs, such as 10,20-29 (1 to %d), or none",
+		value, VLAN_MAX
+	);
+}
+
+static int set_rate(struct port_spec *spec, const char *value, struct error *e) {
+	int r;
+
+	if (strcmp(value, "none") == 0) {
+		spec->rate_bps = 0;
+		return 0;
+	}
+	r = parse_rate(value, &spec->rate_bps);
+	return r == 0
+		? 0
+		: error_set(
+			  e, EINVAL, "rate '%s' is %s: bits in a second, such as 10mbit, or none",
+			  value, r == -ERANGE ? "out of range" : "no rate"
+		  );
+}
+
+static int set_socket(struct port_spec *spec, const char *value, struct error *e) {
+	if (!port_name_is_valid(value))
+		return error_set(
+			e, EINVAL,
+			"socket '%s' is no name of one: 1 to 32 of a-z 0-9 . _ -, the first a "
+			"letter or digit, as in [socket NAME] of the configuration",
+			value
+		);
+	return str_copy(spec->socket, sizeof(spec->socket), value);
+}
+
 // In the order of port_spec_keys.
 static const struct {
 	const char *name;
@@ -186,8 +231,13 @@ static const struct {
 	{"queue_pairs", PORT_KEY_QUEUE_PAIRS, set_queue_pairs,
          "receive and transmit queue pairs, one for each virtual CPU at most"},
 	{"vlan", PORT_KEY_VLAN, set_vlan, "VLAN of an access port, 1 to 4094, or none"},
+	{"trunks", PORT_KEY_TRUNKS, set_trunks,
+         "VLANs whose tagged frames pass, such as 10,20-29, or none"},
+	{"rate", PORT_KEY_RATE, set_rate, "limit each way, such as 10mbit or 1gbit, or none"},
 	{"policy", PORT_KEY_POLICY, set_policy,
-         "backends it may get: auto, hardware, software, vdpa, dpdk-vdpa or switch"},
+         "backends it may get: auto, hardware, software, vdpa, dpdk-vdpa, switch or external"},
+	{"socket", PORT_KEY_SOCKET, set_socket,
+         "socket of another switch, by its name in vdpad's configuration"},
 	{"profile", PORT_KEY_PROFILE, set_profile, "set of virtio features that the guest sees"},
 	{"link", PORT_KEY_LINK, set_link, "up or down, as a cable plugged in or not"},
 	{"lifetime", PORT_KEY_LIFETIME, set_lifetime,
@@ -195,8 +245,8 @@ static const struct {
 };
 
 const char *const port_spec_keys[] = {
-	"network", "mac",     "mtu",  "queue_pairs", "vlan",
-	"policy",  "profile", "link", "lifetime",    NULL,
+	"network", "mac",    "mtu",     "queue_pairs", "vlan",     "trunks", "rate",
+	"policy",  "socket", "profile", "link",        "lifetime", NULL,
 };
 
 static int find_key(const char *key) {
@@ -226,8 +276,8 @@ int port_spec_set(struct port_spec *spec, const char *key, const char *value, st
 	if (i < 0)
 		return error_set(
 			e, EINVAL,
-			"key '%s' is unknown: network, mac, mtu, queue_pairs, vlan, policy, "
-			"profile, link or lifetime",
+			"key '%s' is unknown: network, mac, mtu, queue_pairs, vlan, trunks, rate, "
+			"policy, socket, profile, link or lifetime",
 			key
 		);
 	r = keys[i].set(spec, value, e);
@@ -238,7 +288,7 @@ int port_spec_set(struct port_spec *spec, const char *key, const char *value, st
 }
 
 int port_spec_get(const struct port_spec *spec, const char *key, char *text, size_t size) {
-	char mac[MAC_TEXT_SIZE];
+	char mac[MAC_TEXT_SIZE], rate[RATE_TEXT_SIZE];
 	int i = find_key(key);
 
 	if (i < 0)
@@ -259,6 +309,14 @@ int port_spec_get(const struct port_spec *spec, const char *key, char *text, siz
 			return str_copy(text, size, "none");
 		snprintf(text, size, "%u", spec->vlan);
 		return 0;
+	case PORT_KEY_TRUNKS:
+		return str_copy(text, size, spec->trunks[0] != '\0' ? spec->trunks : "none");
+	case PORT_KEY_RATE:
+		return str_copy(
+			text, size, spec->rate_bps != 0 ? format_rate(spec->rate_bps, rate) : "none"
+		);
+	case PORT_KEY_SOCKET:
+		return str_copy(text, size, spec->socket);
 	case PORT_KEY_POLICY:
 		return str_copy(text, size, policy_name(spec->policy));
 	case PORT_KEY_PROFILE:
@@ -294,6 +352,14 @@ void port_spec_fill(struct port_spec *spec, const struct port_spec *defaults) {
 		filled.link_up = spec->link_up;
 	if (spec->keys & PORT_KEY_LIFETIME)
 		filled.persistent = spec->persistent;
+	if (spec->keys & PORT_KEY_TRUNKS)
+		memcpy(filled.trunks, spec->trunks, sizeof(filled.trunks));
+	if (spec->keys & PORT_KEY_RATE)
+		filled.rate_bps = spec->rate_bps;
+	if (spec->keys & PORT_KEY_SOCKET)
+		memcpy(filled.socket, spec->socket, sizeof(filled.socket));
+	if (filled.socket[0] != '\0' && (spec->keys & PORT_KEY_POLICY) == 0)
+		filled.policy = POLICY_EXTERNAL;
 	*spec = filled;
 }
 
@@ -319,7 +385,7 @@ uint64_t port_features(const struct port *port) {
 const char *port_spec_difference(
 	const struct port_spec *request, const struct port_spec *existing
 ) {
-	char a[64], b[64]; // the longest value is a MAC address
+	char a[PORT_VALUE_SIZE], b[PORT_VALUE_SIZE];
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		if ((request->keys & keys[i].bit) == 0)

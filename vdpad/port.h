@@ -9,15 +9,17 @@
 #include <stdint.h>
 
 #include "vdpad/profile.h"
+#include "vdpad/trunks.h"
 #include "vdpad/util/error.h"
 #include "vdpad/util/mac_addr.h"
 #include "vdpad/util/parse.h"
 
-#define PORT_PATH_SIZE 108    // sun_path
-#define PORT_REASON_SIZE 256  // one sentence
-#define PORT_CHOICE_SIZE 768  // one for each backend
-#define PORT_RESOURCE_SIZE 64 // "pci/0000:3b:00.2", "auxiliary/mlx5_core.sf.4"
-#define PORT_FUNCTION_SIZE 32 // "0000:3b:00.0/sf1000007"
+#define PORT_PATH_SIZE 108          // sun_path
+#define PORT_REASON_SIZE 256        // one sentence
+#define PORT_CHOICE_SIZE 768        // one for each backend
+#define PORT_RESOURCE_SIZE 64       // "pci/0000:3b:00.2", "auxiliary/mlx5_core.sf.4"
+#define PORT_FUNCTION_SIZE 32       // "0000:3b:00.0/sf1000007"
+#define PORT_VALUE_SIZE TRUNKS_SIZE // of any key's value as text; trunks are the longest
 #define POOL_NAME_SIZE 32
 
 // Which backends a port may get.
@@ -28,6 +30,7 @@ enum policy {
 	POLICY_VDPA,      // only this backend
 	POLICY_DPDK_VDPA, // only this backend
 	POLICY_SWITCH,    // only this backend
+	POLICY_EXTERNAL,  // only this backend
 };
 
 enum backend_kind {
@@ -35,6 +38,7 @@ enum backend_kind {
 	BACKEND_VDPA,
 	BACKEND_DPDK_VDPA,
 	BACKEND_SWITCH,
+	BACKEND_EXTERNAL, // a socket of another switch, named in the configuration
 };
 
 enum port_state {
@@ -57,8 +61,13 @@ enum {
 	PORT_KEY_PROFILE = 1 << 6,
 	PORT_KEY_LINK = 1 << 7,
 	PORT_KEY_LIFETIME = 1 << 8,
+	PORT_KEY_TRUNKS = 1 << 9,
+	PORT_KEY_RATE = 1 << 10,
+	PORT_KEY_SOCKET = 1 << 11,
 };
-#define PORT_KEYS_CHANGEABLE (PORT_KEY_VLAN | PORT_KEY_LINK | PORT_KEY_LIFETIME)
+#define PORT_KEYS_CHANGEABLE                                                                  \
+	(PORT_KEY_NETWORK | PORT_KEY_VLAN | PORT_KEY_TRUNKS | PORT_KEY_RATE | PORT_KEY_LINK | \
+	 PORT_KEY_LIFETIME)
 
 struct port_spec {
 	uint32_t keys; // PORT_KEY_*: set explicitly, not by a default
@@ -68,6 +77,11 @@ struct port_spec {
 	uint32_t mtu_bytes;  // 0: the network's
 	uint32_t queue_pairs;
 	uint32_t vlan; // 0: untagged; else 1 to 4094
+	char trunks
+		[TRUNKS_SIZE]; // VLANs that pass tagged, as trunks_normalize() has them; "": none
+	uint64_t rate_bps;     // limit each way; 0: none
+	char socket
+		[PORT_NAME_SIZE]; // of another switch, by its name in the configuration; "": none
 	enum policy policy;
 	char profile[PROFILE_NAME_SIZE];
 	bool link_up;
@@ -85,6 +99,7 @@ struct port {
 		[PORT_FUNCTION_SIZE];  // of a PF, made or set up for it: PF/FUNCTION; "" for none
 	uint64_t features;             // that the hardware offers the guest; 0: the profile's
 	char path[PORT_PATH_SIZE];     // what QEMU opens
+	bool qemu_listens;             // on path, and what serves the port connects
 	char choice[PORT_CHOICE_SIZE]; // why this backend, and why not a better one
 	enum port_state state;
 	char reason[PORT_REASON_SIZE]; // why it is in this state
@@ -105,7 +120,7 @@ const char *port_spec_key_help(const char *key);
 // PORT_KEY_* of @key; 0 for an unknown one.
 uint32_t port_spec_key_bit(const char *key);
 
-// Take each key that @spec does not set itself from @defaults.
+// Take each key that @spec does not set itself from @defaults. A socket asks for policy external.
 void port_spec_fill(struct port_spec *spec, const struct port_spec *defaults);
 
 // A repeated request is the same if each key that it sets has the value that the port has. Returns
@@ -122,6 +137,7 @@ uint64_t port_features(const struct port *port);
 
 const char *policy_name(enum policy policy);
 int policy_parse(const char *name, enum policy *ret_policy);
-const char *backend_name(enum backend_kind backend); // "none", "vdpa", "dpdk-vdpa", "switch"
+const char *backend_name(enum backend_kind backend
+); // "none", "vdpa", "dpdk-vdpa", "switch", "external"
 int backend_parse(const char *name, enum backend_kind *ret_backend);
 const char *port_state_name(enum port_state state);

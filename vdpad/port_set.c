@@ -118,6 +118,14 @@ size_t port_set_count(const struct port_set *set, const char *network, enum back
 	return n;
 }
 
+const struct managed_port *port_set_find_socket(const struct port_set *set, const char *socket) {
+	for (size_t i = 0; i < set->n; i++) {
+		if (strcmp(set->list[i]->port.spec.socket, socket) == 0)
+			return set->list[i];
+	}
+	return NULL;
+}
+
 int port_set_begin(struct managed_port *port, enum port_act act, struct error *e) {
 	static const char *const running[] = {
 		[PORT_IDLE] = "",

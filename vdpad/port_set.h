@@ -38,6 +38,7 @@ struct managed_port {
 	bool was_seen;     // vDPA: its device was there since vdpad started
 	uint8_t n_missed;  // vDPA: lists one after the other in which its device was not
 	char detail[PORT_REASON_SIZE];
+	char old_network[NETWORK_NAME_SIZE]; // while it moves to another one; else ""
 };
 
 struct port_set {
@@ -60,6 +61,9 @@ void port_set_remove(struct port_set *set, struct managed_port *port);
 const struct managed_port *port_set_find_mac(
 	const struct port_set *set, const char *network, const struct mac_addr *mac
 );
+
+// The port with the socket of this name, or NULL.
+const struct managed_port *port_set_find_socket(const struct port_set *set, const char *socket);
 
 size_t port_set_count_network(const struct port_set *set, const char *network);
 // Those of them on one backend.

@@ -9,6 +9,7 @@
 
 #include "vdpad/daemon.h"
 #include "vdpad/provision_act.h"
+#include "vdpad/provision_check.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/log.h"
 
@@ -21,6 +22,7 @@ static void finish_change(struct act *act, const struct error *e) {
 
 	if (e != NULL)
 		port->port.spec = act->old_spec;
+	port->old_network[0] = '\0';
 	if (store_record(act->d->store, &port->port, &cannot_record) < 0) {
 		port->unrecorded = true; // the intent is there; reconcile completes it
 		log_about(LOG_ERR, &subject, "port '%s': %s", subject.port, cannot_record.text);
@@ -32,6 +34,11 @@ static void finish_change(struct act *act, const struct error *e) {
 		);
 	else
 		log_about(LOG_INFO, &subject, "port '%s' was changed", subject.port);
+	if (act->left_network[0] != '\0')
+		act_release_network(
+			act->d, port->port.backend,
+			e != NULL ? act->joined_network : act->left_network
+		);
 	act_end(act, port, e);
 }
 
@@ -48,38 +55,15 @@ static void on_changed(void *userdata, const struct error *e) {
 		restore_start(d); // it may have been done after all
 }
 
-static int check_changes(
-	const struct port_spec *changes, const struct managed_port *port, struct error *e
-) {
-	for (size_t i = 0; port_spec_keys[i] != NULL; i++) {
-		uint32_t bit = port_spec_key_bit(port_spec_keys[i]);
-
-		if ((changes->keys & bit) != 0 && (bit & PORT_KEYS_CHANGEABLE) == 0)
-			return error_set(
-				e, EINVAL,
-				"%s of port '%s' cannot be changed: delete the port and add it "
-				"again "
-				"(vlan, link and lifetime can)",
-				port_spec_keys[i], port->port.spec.name
-			);
-	}
-	if (changes->keys == 0)
-		return error_set(e, EINVAL, "nothing to change: vlan, link or lifetime can be set");
-	return 0;
-}
-
-static bool backend_has_to_act(const struct port_spec *a, const struct port_spec *b) {
-	return a->vlan != b->vlan || a->link_up != b->link_up;
-}
-
-static void start_change(struct act *act, struct port *changed) {
+// @network is the one that the port joins, NULL if it stays where it is.
+static void start_change(struct act *act, struct port *changed, const struct network *network) {
 	struct managed_port *port = act->port;
 	struct backend *backend = daemon_backend(act->d, port->port.backend);
 	struct error e;
 	int r;
 
 	act->old_spec = port->port.spec;
-	if (!backend_has_to_act(&act->old_spec, &changed->spec)) {
+	if (!provision_must_act(&act->old_spec, &changed->spec)) {
 		r = store_record(act->d->store, changed, &e);
 		if (r == 0)
 			port->port.spec = changed->spec;
@@ -91,12 +75,19 @@ static void start_change(struct act *act, struct port *changed) {
 		act_end(act, port, &e);
 		return;
 	}
-	if (store_intend(act->d->store, STORE_CHANGE, changed, NULL, &e) < 0) {
+	if (store_intend(act->d->store, STORE_CHANGE, changed, network, &e) < 0) {
 		act_end(act, port, &e);
 		return;
 	}
 	port->port.spec = changed->spec;
-	backend->ops->change(backend, &port->port, on_changed, act);
+	if (network == NULL) {
+		backend->ops->change(backend, &port->port, on_changed, act);
+		return;
+	}
+	memcpy(act->left_network, act->old_spec.network, sizeof(act->left_network));
+	memcpy(act->joined_network, network->name, sizeof(act->joined_network));
+	memcpy(port->old_network, act->old_spec.network, sizeof(port->old_network));
+	backend->ops->move(backend, &port->port, network, on_changed, act);
 }
 
 void provision_set(
@@ -104,7 +95,9 @@ void provision_set(
 ) {
 	struct managed_port *port = port_set_find(&d->ports, changes->name);
 	struct port_spec spec = *changes;
+	struct network network;
 	struct port changed;
+	bool moves = false;
 	struct act *act;
 	struct error e;
 
@@ -113,7 +106,7 @@ void provision_set(
 		done(userdata, NULL, &e);
 		return;
 	}
-	if (check_changes(changes, port, &e) < 0) {
+	if (provision_check_changes(d, changes, port, &network, &moves, &e) < 0) {
 		done(userdata, NULL, &e);
 		return;
 	}
@@ -136,7 +129,7 @@ void provision_set(
 	spec.keys |= port->port.spec.keys;
 	changed = port->port;
 	changed.spec = spec;
-	start_change(act, &changed);
+	start_change(act, &changed, moves ? &network : NULL);
 }
 
 // Deleting

@@ -24,6 +24,12 @@ int provision_check(
 	struct network *ret_network, struct decision *ret_decision, struct error *e
 );
 
+// The port that provision_add() would make of @request, as far as it can be known before: with its
+// backend and path, without a generation. Nothing is changed. Returns 0 or -errno, as it would fail.
+int provision_plan(
+	struct daemon *d, const struct port_spec *request, struct port *ret_port, struct error *e
+);
+
 void provision_add(
 	struct daemon *d, const struct port_spec *request, bool may_exist, provision_done_fn done,
 	void *userdata

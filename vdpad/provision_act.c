@@ -56,8 +56,7 @@ void act_end(struct act *act, struct managed_port *port, const struct error *e) 
 	free(act);
 }
 
-// Tell @kind that nothing of it uses @network any more, if that is so.
-static void release_network(struct daemon *d, enum backend_kind kind, const char *network) {
+void act_release_network(struct daemon *d, enum backend_kind kind, const char *network) {
 	struct backend *backend = daemon_backend(d, kind);
 
 	if (backend != NULL && backend->ops->release_network != NULL &&
@@ -72,5 +71,5 @@ void act_forget(struct daemon *d, struct managed_port *port) {
 	memcpy(network, port->port.spec.network, sizeof(network));
 	bus_api_port_removed(d->api, port);
 	port_set_remove(&d->ports, port);
-	release_network(d, kind, network);
+	act_release_network(d, kind, network);
 }

@@ -13,7 +13,9 @@ struct act {
 	struct error failure;      // PORT_ACT_CREATE: why it is undone
 	struct decision *decision; // PORT_ACT_CREATE: owned; chosen is what is being tried
 	struct network network;    // PORT_ACT_CREATE
-	bool is_quiet;             // nothing changed that is to be seen
+	// PORT_ACT_CHANGE of one that moves, else ""
+	char left_network[NETWORK_NAME_SIZE], joined_network[NETWORK_NAME_SIZE];
+	bool is_quiet; // nothing changed that is to be seen
 	provision_done_fn done;
 	void *userdata;
 };
@@ -28,6 +30,9 @@ void act_end(struct act *act, struct managed_port *port, const struct error *e);
 
 // The port leaves the table, and its network the backend if it was the last one there.
 void act_forget(struct daemon *d, struct managed_port *port);
+
+// Tell @kind that no port of it uses @network any more, if that is so.
+void act_release_network(struct daemon *d, enum backend_kind kind, const char *network);
 
 // Why a worker failed. "No such file" or "exists" is then about something of its own, which must not
 // reach a caller as "no such port" or as a conflict.

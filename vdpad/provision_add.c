@@ -165,7 +165,7 @@ static void answer_existing(
 ) {
 	const char *name = port->port.spec.name;
 	const char *key = port_spec_difference(request, &port->port.spec);
-	char wanted[64] = "", there[64] = "";
+	char wanted[PORT_VALUE_SIZE] = "", there[PORT_VALUE_SIZE] = "";
 	struct error e;
 
 	if (key != NULL) {
@@ -191,36 +191,6 @@ static void answer_existing(
 		error_set(
 			&e, EHOSTDOWN, "port '%s' exists but is %s: %s", name,
 			port_state_name(port->port.state), port->port.reason
-		);
-	}
-	done(userdata, NULL, &e);
-}
-
-// The candidates that were refused, and why.
-static void answer_refused(
-	struct daemon *d, const struct port_spec *spec, const struct decision *decision,
-	provision_done_fn done, void *userdata
-) {
-	bool wants_switch = spec->policy == POLICY_AUTO || spec->policy == POLICY_SOFTWARE ||
-		spec->policy == POLICY_SWITCH;
-	struct error e;
-	size_t len;
-
-	if (wants_switch && !hub_is_ready(d->hub, WORKER_SWITCH)) {
-		act_answer_error(
-			done, userdata, EHOSTDOWN,
-			"vdpad-switch is not running, and no hardware can serve the port"
-		);
-		return;
-	}
-	error_set(&e, EPERM, "no backend can serve the port");
-	for (size_t i = 0; i < decision->n_candidates; i++) {
-		const struct candidate *c = &decision->candidates[i];
-
-		len = strlen(e.text);
-		snprintf(
-			e.text + len, sizeof(e.text) - len, "; %s: %s", backend_name(c->backend),
-			c->reason
 		);
 	}
 	done(userdata, NULL, &e);
@@ -258,7 +228,8 @@ void provision_add(
 		return;
 	}
 	if (decision.chosen == NULL) {
-		answer_refused(d, &port.spec, &decision, done, userdata);
+		provision_refuse(d, &port.spec, &decision, &e);
+		done(userdata, NULL, &e);
 		return;
 	}
 	if (prepare_port(d, &decision, &port, &e) < 0) {
@@ -287,4 +258,23 @@ void provision_add(
 	port_enter(act->port, PORT_CREATING, "");
 	bus_api_port_added(d->api, act->port);
 	create_port(act);
+}
+
+int provision_plan(
+	struct daemon *d, const struct port_spec *request, struct port *ret_port, struct error *e
+) {
+	struct port port = {.state = PORT_CREATING};
+	struct decision decision;
+	struct network network;
+	int r;
+
+	r = provision_check(d, request, &port.spec, &network, &decision, e);
+	if (r < 0)
+		return r;
+	if (decision.chosen == NULL)
+		return provision_refuse(d, &port.spec, &decision, e);
+	r = prepare_port(d, &decision, &port, e);
+	if (r == 0)
+		*ret_port = port;
+	return r;
 }

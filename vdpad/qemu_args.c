@@ -60,7 +60,9 @@ static void append_chardev(
 ) {
 	append(option, len, "socket,id=vdpad-%s,path=", port->spec.name);
 	append_escaped(option, len, port->path);
-	if (version_at_least(version, 9, 2))
+	if (port->qemu_listens)
+		append(option, len, ",server=on,wait=off");
+	else if (version_at_least(version, 9, 2))
 		append(option, len, ",reconnect-ms=%d", QEMU_RECONNECT_MS);
 	else
 		append(option, len, ",reconnect=%d", QEMU_RECONNECT_S);

@@ -12,7 +12,8 @@
 // not, and then shows the guest what the device has in that place, which may be 0.
 //
 // The switch listens and QEMU connects, again and again if need be: `reconnect` counts seconds and
-// is gone from newer QEMUs, `reconnect-ms` came with 9.2.
+// is gone from newer QEMUs, `reconnect-ms` came with 9.2. On a socket of another switch QEMU may have to
+// listen itself; then it waits for nobody.
 //
 // The number of MSI-X vectors is left to QEMU, which knows to take two for each queue pair and two
 // more; a caller can then still set it for all NICs with `-global virtio-net-pci.vectors`.

@@ -121,12 +121,12 @@ static enum step_kind compare(const struct port *port, const struct reported_por
 	uint64_t features = port_features(port);
 
 	if (reported->generation != port->generation || strcmp(reported->path, port->path) != 0 ||
-	    strcmp(reported->network, spec->network) != 0 ||
 	    reported->mtu_bytes != spec->mtu_bytes || reported->queue_pairs != spec->queue_pairs ||
 	    (features != 0 && reported->features != features) ||
 	    strcmp(reported->device, device) != 0)
 		return STEP_REPLACE_PORT;
-	if (reported->vlan != spec->vlan || reported->link_up != spec->link_up)
+	if (strcmp(reported->network, spec->network) != 0 || reported->vlan != spec->vlan ||
+	    reported->link_up != spec->link_up)
 		return STEP_SET_PORT;
 	return STEP_ADOPT_PORT;
 }

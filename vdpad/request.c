@@ -78,7 +78,11 @@ static bool lacks_worker(const struct request *request) {
 	if (request->kind == REQUEST_ADD)
 		return lacks_worker_to_add(d, &request->spec);
 	port = port_set_find(&d->ports, request->spec.name);
-	return port != NULL && is_due(d, daemon_worker(port->port.backend));
+	if (port == NULL || port->port.backend == BACKEND_EXTERNAL)
+		return false;
+	// A network that a port moves to may need its uplink made.
+	return is_due(d, daemon_worker(port->port.backend)) ||
+		((request->spec.keys & PORT_KEY_NETWORK) != 0 && is_due(d, WORKER_NETLINK));
 }
 
 static bool port_is_busy(const struct request *request) {
@@ -251,7 +255,7 @@ static int arrive(
 
 // Reading
 
-static int read_name(sd_bus_message *m, struct port_spec *spec, struct error *e) {
+int request_read_name(sd_bus_message *m, struct port_spec *spec, struct error *e) {
 	const char *name;
 
 	if (sd_bus_message_read_basic(m, 's', &name) < 0)
@@ -271,7 +275,7 @@ int request_add_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 	int may_exist, r;
 	struct error e;
 
-	if (read_name(m, &spec, &e) < 0 || bus_read_spec(m, false, &spec, &e) < 0)
+	if (request_read_name(m, &spec, &e) < 0 || bus_read_spec(m, false, &spec, &e) < 0)
 		return error_to_bus(&e, ret_error);
 	r = sd_bus_message_read_basic(m, 'b', &may_exist);
 	return r < 0 ? r : arrive(userdata, m, REQUEST_ADD, &spec, may_exist != 0);
@@ -281,7 +285,7 @@ int request_set_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 	struct port_spec changes = {0};
 	struct error e;
 
-	if (read_name(m, &changes, &e) < 0 || bus_read_spec(m, false, &changes, &e) < 0)
+	if (request_read_name(m, &changes, &e) < 0 || bus_read_spec(m, false, &changes, &e) < 0)
 		return error_to_bus(&e, ret_error);
 	return arrive(userdata, m, REQUEST_SET, &changes, false);
 }
@@ -291,7 +295,7 @@ int request_del_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 	int may_not_exist, r;
 	struct error e;
 
-	if (read_name(m, &spec, &e) < 0)
+	if (request_read_name(m, &spec, &e) < 0)
 		return error_to_bus(&e, ret_error);
 	r = sd_bus_message_read_basic(m, 'b', &may_not_exist);
 	return r < 0 ? r : arrive(userdata, m, REQUEST_DEL, &spec, may_not_exist != 0);

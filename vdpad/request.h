@@ -14,6 +14,9 @@
 
 #include <systemd/sd-bus.h>
 
+#include "vdpad/port.h"
+#include "vdpad/util/error.h"
+
 #define REQUEST_GRACE_MS 3000 // ten times what a worker needs to be back
 #define REQUESTS_MAX 512      // that wait; more are not made to wait
 
@@ -31,3 +34,6 @@ void requests_wake(struct requests *requests);
 int request_add_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
 int request_set_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
 int request_del_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error);
+
+// The name that such a request begins with, into @spec. Returns 0, or -EINVAL with @e filled.
+int request_read_name(sd_bus_message *m, struct port_spec *spec, struct error *e);

@@ -40,9 +40,17 @@ static bool is_on_switch(const struct port *port) {
 	return port->backend == BACKEND_SWITCH || port->backend == BACKEND_DPDK_VDPA;
 }
 
+static void want_network(
+	struct daemon *d, struct wanted *wanted, struct network *networks, const char *name
+) {
+	if (!has_network(wanted, name) &&
+	    daemon_network_of_port(d, name, &networks[wanted->n_networks]) == 0)
+		wanted->n_networks++;
+}
+
 static int wanted_init(struct daemon *d, struct wanted *wanted) {
 	struct wanted_port *ports = calloc(d->ports.n + 1, sizeof(*ports));
-	struct network *networks = calloc(d->ports.n + 1, sizeof(*networks));
+	struct network *networks = calloc(2 * d->ports.n + 1, sizeof(*networks));
 
 	*wanted = (struct wanted){
 		.ports = ports,
@@ -61,10 +69,11 @@ static int wanted_init(struct daemon *d, struct wanted *wanted) {
 			.deleting = p->port.state == PORT_DELETING,
 			.busy = p->act != PORT_IDLE,
 		};
-		if (p->port.backend == BACKEND_SWITCH &&
-		    !has_network(wanted, p->port.spec.network) &&
-		    daemon_network_of_port(d, &p->port.spec, &networks[wanted->n_networks]) == 0)
-			wanted->n_networks++;
+		if (p->port.backend != BACKEND_SWITCH)
+			continue;
+		want_network(d, wanted, networks, p->port.spec.network);
+		if (p->old_network[0] != '\0')
+			want_network(d, wanted, networks, p->old_network);
 	}
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "vdpad/store_file.h"
+#include "vdpad/store_values.h"
 #include "vdpad/util/cleanup.h"
 
 enum statement {
@@ -204,7 +205,7 @@ static int put_port(struct store *store, const struct port *port) {
 	sqlite3_bind_text(stmt, 17, port->resource, -1, SQLITE_STATIC);
 	sqlite3_bind_text(stmt, 18, port->function, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(stmt, 19, (int64_t)port->features);
-	return run(stmt);
+	return run(stmt) < 0 ? -EIO : store_values_put(store->db, port);
 }
 
 static int put_network(struct store *store, const struct network *network) {
@@ -242,9 +243,12 @@ static int do_intend(struct store *store, const struct change *change) {
 
 	if (change->intent == STORE_CREATE) {
 		r = take_generation(store, &change->port->generation);
+		if (r < 0)
+			return r;
 		port_complete(change->port);
-		if (r == 0)
-			r = put_network(store, change->network);
+	}
+	if (change->network != NULL) {
+		r = put_network(store, change->network);
 		if (r < 0)
 			return r;
 	}
@@ -272,14 +276,16 @@ int store_intend(
 		.use_spare = intent == STORE_DELETE,
 	};
 
-	assert(intent != STORE_NO_INTENT && (intent == STORE_CREATE) == (network != NULL));
+	assert(intent != STORE_NO_INTENT && (intent != STORE_CREATE || network != NULL));
 	return transaction(store, do_intend, &change, "write what is to be done", e);
 }
 
 static int do_record(struct store *store, const struct change *change) {
 	int r = put_port(store, change->port);
 
-	return r < 0 ? r : run_named(store, SQL_DEL_INTENT, change->port->spec.name);
+	if (r == 0)
+		r = run_named(store, SQL_DEL_INTENT, change->port->spec.name);
+	return r < 0 ? r : run(statement(store, SQL_DROP_NETWORKS)); // it may have left one
 }
 
 int store_record(struct store *store, const struct port *port, struct error *e) {
@@ -294,6 +300,8 @@ static int do_forget(struct store *store, const struct change *change) {
 
 	if (r == 0)
 		r = run(statement(store, SQL_DROP_INTENTS));
+	if (r == 0)
+		r = store_values_sweep(store->db);
 	return r < 0 ? r : run(statement(store, SQL_DROP_NETWORKS));
 }
 
@@ -386,7 +394,7 @@ int store_each_port(struct store *store, store_port_fn fn, void *userdata, struc
 	int rc = SQLITE_ERROR, r = 0;
 
 	while (stmt != NULL && r >= 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		if (!row_to_port(stmt, &port, &intent))
+		if (!row_to_port(stmt, &port, &intent) || !store_values_get(store->db, &port))
 			r = store_file_damaged(
 				store->path, "a row of the table of ports makes no sense", e
 			);
@@ -438,6 +446,8 @@ static int do_boot(struct store *store, const struct change *change) {
 		return r;
 	store->n_dropped = (unsigned int)sqlite3_changes(store->db);
 	r = run(statement(store, SQL_DROP_INTENTS));
+	if (r == 0)
+		r = store_values_sweep(store->db);
 	if (r == 0)
 		r = run(statement(store, SQL_DROP_NETWORKS));
 	return r < 0 ? r : set_meta(store, "boot_id", change->value);

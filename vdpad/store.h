@@ -62,8 +62,9 @@ int store_find_network(
 // Make sure that no port gets a generation up to @generation.
 int store_skip_generations(struct store *store, uint64_t generation, struct error *e);
 
-// Before the act. For STORE_CREATE: @port gets its generation (and port_complete()), and is written with @network. For
-// STORE_CHANGE: the new specification of @port is written. @network is NULL but for STORE_CREATE.
+// Before the act. For STORE_CREATE: @port gets its generation (and port_complete()), and is written with
+// @network. For STORE_CHANGE: the new specification of @port is written, with @network if it joins
+// another one. @network is NULL otherwise.
 int store_intend(
 	struct store *store, enum store_intent intent, struct port *port,
 	const struct network *network, struct error *e

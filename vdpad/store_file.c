@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vdpad/store_values.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/parse.h"
 
@@ -44,6 +45,8 @@ static const char *const upgrades[] = {
 	"ALTER TABLE ports ADD COLUMN resource TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE ports ADD COLUMN function TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE ports ADD COLUMN features INTEGER NOT NULL DEFAULT 0;",
+	// Values that only some ports have.
+	store_values_schema,
 };
 #define SCHEMA_VERSION (1 + (int)ARRAY_LEN(upgrades))
 

@@ -160,7 +160,7 @@ static void make(struct daemon *d, struct managed_port *port) {
 	struct network network;
 	struct act *act;
 
-	if (daemon_network_of_port(d, &port->port.spec, &network) < 0) {
+	if (daemon_network_of_port(d, port->port.spec.network, &network) < 0) {
 		degrade(d, port, "its network is not known any more");
 		return;
 	}

@@ -94,6 +94,7 @@ class Guest:
         memory: str = "256M",
         mtu_bytes: int | None = None,
         accelerator: str = "tcg",
+        netns: str | None = None,
     ) -> None:
         self.name = name
         self.log = directory / f"{name}.qemu.log"
@@ -123,6 +124,7 @@ class Guest:
         self.process = spawn(
             argv,
             self.log,
+            netns=netns,
             pass_fds=(control_of_qemu.fileno(), qmp_of_qemu.fileno()),
         )
         control_of_qemu.close()

@@ -81,6 +81,7 @@ def boot(
         memory=MEMORY,
         mtu_bytes=mtu_bytes,
         accelerator=accelerator,
+        netns=node.netns,
     )
 
 

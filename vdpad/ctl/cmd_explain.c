@@ -16,10 +16,22 @@
 #include "vdpad/network.h"
 #include "vdpad/pool.h"
 
+static int read_name(const char *name, struct port_spec *spec, struct error *e) {
+	if (!port_name_is_valid(name))
+		return error_set(e, EINVAL, "'%s' is no port name", name);
+	return str_copy(spec->name, sizeof(spec->name), name);
+}
+
 static int read_spec(const struct request *request, struct port_spec *spec, struct error *e) {
 	int r;
 
 	for (size_t i = 0; i < request->n_pairs; i++) {
+		if (strcmp(request->pairs[i].key, "name") == 0) {
+			r = read_name(request->pairs[i].value, spec, e);
+			if (r < 0)
+				return r;
+			continue;
+		}
 		r = port_spec_set(spec, request->pairs[i].key, request->pairs[i].value, e);
 		if (r < 0)
 			return r;
@@ -51,10 +63,20 @@ static bool is_number(const char *key) {
 		strcmp(key, "vlan") == 0;
 }
 
+static json_t *words_of(uint32_t capabilities) {
+	json_t *words = json_array();
+
+	for (size_t i = 0; capability_words[i] != NULL; i++) {
+		if ((capabilities & (UINT32_C(1) << i)) != 0)
+			json_array_append_new(words, json_string(capability_words[i]));
+	}
+	return words;
+}
+
 // The answer of the method Explain, made here. New reference.
 static json_t *decision_to_json(const struct port_spec *spec, const struct decision *decision) {
 	json_t *answer = json_object(), *candidates = json_array();
-	char text[64]; // the longest value is a MAC address
+	char text[PORT_VALUE_SIZE];
 
 	for (const char *const *k = port_spec_keys; *k != NULL; k++) {
 		bool unmade = strcmp(*k, "mac") == 0 && mac_addr_is_zero(&spec->mac);
@@ -66,21 +88,28 @@ static json_t *decision_to_json(const struct port_spec *spec, const struct decis
 			is_number(*k) ? json_integer(strtoll(text, NULL, 10)) : json_string(text)
 		);
 	}
+	json_object_set_new(answer, "trunks", json_string(spec->trunks));
+	json_object_set_new(answer, "rate", json_integer((json_int_t)spec->rate_bps));
 	for (size_t i = 0; i < decision->n_candidates; i++) {
 		const struct candidate *c = &decision->candidates[i];
 
 		json_array_append_new(
 			candidates,
 			json_pack(
-				"{s:s, s:s, s:s, s:b, s:s}", "backend", backend_name(c->backend),
-				"pool", c->pool, "resource", c->resource, "accepted",
-				(int)c->accepted, "reason", c->reason
+				"{s:s, s:s, s:s, s:b, s:s, s:o}", "backend",
+				backend_name(c->backend), "pool", c->pool, "resource", c->resource,
+				"accepted", (int)c->accepted, "reason", c->reason, "capabilities",
+				words_of(c->capabilities)
 			)
 		);
 	}
 	json_object_set_new(
 		answer, "chosen",
 		json_string(decision->chosen != NULL ? backend_name(decision->chosen->backend) : "")
+	);
+	json_object_set_new(
+		answer, "capabilities",
+		words_of(decision->chosen != NULL ? decision->chosen->capabilities : 0)
 	);
 	json_object_set_new(answer, "candidates", candidates);
 	return answer;

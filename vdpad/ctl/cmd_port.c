@@ -87,7 +87,10 @@ int cmd_port_add(const struct request *request, struct error *e) {
 
 int cmd_port_set(const struct request *request, struct error *e) {
 	if (request->n_pairs == 0)
-		return error_set(e, EINVAL, "say what to change: vlan, link or lifetime");
+		return error_set(
+			e, EINVAL,
+			"say what to change: network, vlan, trunks, rate, link or lifetime"
+		);
 	return change_port(request, "SetPort", false, false, e);
 }
 

@@ -26,17 +26,21 @@
 static int read_port(const json_t *json, const char *name, struct port *port, struct error *e) {
 	const char *path, *mac, *profile, *backend;
 	json_int_t mtu_bytes, queue_pairs;
+	int qemu_listens = 0;
 	int r;
 
 	r = json_unpack(
-		(json_t *)json, "{s:s, s:s, s:s, s:s, s:I, s:I}", "path", &path, "mac", &mac,
+		(json_t *)json, "{s:s, s:s, s:s, s:s, s:I, s:I, s?b}", "path", &path, "mac", &mac,
 		"profile", &profile, "backend", &backend, "mtu", &mtu_bytes, "queue_pairs",
-		&queue_pairs
+		&queue_pairs, "qemu_listens", &qemu_listens
 	);
 	if (r < 0)
 		return error_set(e, EBADMSG, "vdpad's answer about port '%s' is incomplete", name);
-	*port = (struct port
-	){.spec.mtu_bytes = (uint32_t)mtu_bytes, .spec.queue_pairs = (uint32_t)queue_pairs};
+	*port = (struct port){
+		.spec.mtu_bytes = (uint32_t)mtu_bytes,
+		.spec.queue_pairs = (uint32_t)queue_pairs,
+		.qemu_listens = qemu_listens != 0,
+	};
 	if (str_copy(port->spec.name, sizeof(port->spec.name), name) < 0 ||
 	    str_copy(port->spec.profile, sizeof(port->spec.profile), profile) < 0 ||
 	    str_copy(port->path, sizeof(port->path), path) < 0 ||
@@ -122,6 +126,60 @@ static int add_ports(
 			r = add_port(answer, &port, version, e);
 		if (r < 0)
 			return r;
+	}
+	return 0;
+}
+
+static bool is_port_key(const char *key) {
+	return port_spec_key_bit(key) != 0;
+}
+
+// Ask vdpad what `port add` would make of the request.
+static int add_plan(
+	struct answer *answer, const struct request *request, struct qemu_version version,
+	struct error *e
+) {
+	_cleanup_bus_ sd_bus *bus = NULL;
+	_cleanup_message_ sd_bus_message *call = NULL;
+	struct request spec = {.n_pairs = 0};
+	json_t *planned = NULL;
+	struct port port;
+	int r;
+
+	if (strchr(request->operand, ',') != NULL)
+		return error_set(e, EINVAL, "--plan is about one port, not several");
+	if (request_value(request, "network") == NULL)
+		return error_set(e, EINVAL, "--plan needs key 'network', as 'port add' does");
+	for (size_t i = 0; i < request->n_pairs; i++) {
+		if (is_port_key(request->pairs[i].key))
+			spec.pairs[spec.n_pairs++] = request->pairs[i];
+	}
+	r = client_open(&bus, e);
+	if (r >= 0)
+		r = client_new_call(bus, "PreviewPort", &call, e);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_append(call, "s", request->operand);
+	if (r >= 0)
+		r = client_append_pairs(call, &spec);
+	if (r < 0)
+		return error_set(e, -r, "the request cannot be written: %s", strerror(-r));
+	r = client_send(bus, call, CLIENT_TIMEOUT_US, &planned, e);
+	if (r < 0)
+		return r;
+	r = read_port(planned, request->operand, &port, e);
+	json_decref(planned);
+	return r < 0 ? r : add_port(answer, &port, version, e);
+}
+
+// Keys of a port say nothing about one that exists.
+static int check_keys(const struct request *request, struct error *e) {
+	for (size_t i = 0; i < request->n_pairs; i++) {
+		if (is_port_key(request->pairs[i].key))
+			return error_set(
+				e, EINVAL, "key '%s' needs --plan: the port would have it",
+				request->pairs[i].key
+			);
 	}
 	return 0;
 }
@@ -261,7 +319,9 @@ static int make_answer(const struct request *request, struct answer *answer, str
 	r = read_memory(memory != NULL ? memory : DEFAULT_MEMORY, &answer->memory_bytes, e);
 	if (r >= 0)
 		r = read_version(request_value(request, "qemu_version"), &version, e);
-	if (r >= 0)
+	if (r >= 0 && (request->options & OPTION_PLAN) != 0)
+		r = add_plan(answer, request, version, e);
+	else if (r >= 0 && (r = check_keys(request, e)) >= 0)
 		r = add_ports(answer, request->operand, version, e);
 	if (r >= 0)
 		r = add_memory(answer, e);

@@ -8,8 +8,15 @@
 #include "vdpad/port.h"
 #include "vdpad/profile.h"
 
-static const char *const set_keys[] = {"vlan", "link", "lifetime", NULL};
-static const char *const qemu_keys[] = {"memory", "qemu_version", "format", NULL};
+static const char *const set_keys[] = {"network", "vlan",     "trunks", "rate",
+                                       "link",    "lifetime", NULL};
+// Those of `port add` go with --plan.
+static const char *const qemu_keys[] = {
+	"memory", "qemu_version", "format", "network", "mac",     "mtu",  "queue_pairs", "vlan",
+	"trunks", "rate",         "policy", "socket",  "profile", "link", "lifetime",    NULL};
+static const char *const explain_keys[] = {
+	"name", "network", "mac",    "mtu",     "queue_pairs", "vlan",     "trunks",
+	"rate", "policy",  "socket", "profile", "link",        "lifetime", NULL};
 
 const struct command commands[] = {
 	{"network", "show", OPERAND_ANY_NETWORK, NULL, 0, "Show networks that ports can join.",
@@ -23,7 +30,7 @@ const struct command commands[] = {
          cmd_port_del},
 	{"port", "show", OPERAND_ANY_PORT, NULL, 0, "Show ports and the state they are in.",
          cmd_port_show},
-	{"port", "qemu", OPERAND_PORTS, qemu_keys, OPTION_IGNORE_MEMLOCK,
+	{"port", "qemu", OPERAND_PORTS, qemu_keys, OPTION_IGNORE_MEMLOCK | OPTION_PLAN,
          "Print the arguments that QEMU needs for ports.", cmd_port_qemu},
 
 	{"pool", "show", OPERAND_ANY_POOL, NULL, 0,
@@ -35,7 +42,7 @@ const struct command commands[] = {
 	{"dev", "show", OPERAND_ANY_DEVICE, NULL, 0, "Show vDPA devices, vdpad's and others'.",
          cmd_dev_show},
 
-	{"explain", NULL, OPERAND_NETWORK, port_spec_keys, OPTION_FACTS | OPTION_CONFIG,
+	{"explain", NULL, OPERAND_NETWORK, explain_keys, OPTION_FACTS | OPTION_CONFIG,
          "Say what would serve a port, and why nothing better.", cmd_explain},
 	{"facts", NULL, OPERAND_NONE, NULL, 0,
          "Print what vdpad knows of this node, for explain --facts.", cmd_facts},
@@ -58,6 +65,8 @@ const struct option_word option_words[] = {
 	{OPTION_MAY_EXIST, "--may-exist", 0, NULL,
          "Success if the port exists with this specification."},
 	{OPTION_MAY_NOT_EXIST, "--may-not-exist", 0, NULL, "Success if there is no such port."},
+	{OPTION_PLAN, "--plan", 0, NULL,
+         "Of a port as `port add` would make it, without making it."},
 	{OPTION_FACTS, "--facts", 0, "FILE", "Decide from a recorded snapshot, without vdpad."},
 	{OPTION_CONFIG, "--config", 0, "FILE", "The configuration to go with --facts."},
 	{OPTION_DRY_RUN, "--dry-run", 0, NULL, "Say what would be done, and do nothing."},
@@ -72,6 +81,7 @@ static const struct {
 } own_key_help[] = {
 	{"memory", "RAM of the machine, default 1g; none if you give QEMU shared RAM yourself"},
 	{"qemu_version", "of the QEMU to be started, such as 7.2; else the installed one is asked"},
+	{"name", "of the port that asks: a socket that it has is free for it"},
 	{"format", "shell: one line to paste; lines: one argument a line, not quoted"},
 };
 
@@ -121,9 +131,9 @@ const char *command_key_help(const char *key) {
 }
 
 static const char *const *policy_values(void) {
-	static const char *values[POLICY_SWITCH + 2];
+	static const char *values[POLICY_EXTERNAL + 2];
 
-	for (enum policy p = POLICY_AUTO; p <= POLICY_SWITCH; p++)
+	for (enum policy p = POLICY_AUTO; p <= POLICY_EXTERNAL; p++)
 		values[p] = policy_name(p);
 	return values;
 }
@@ -147,7 +157,7 @@ const char *const *command_key_values(const char *key) {
 		return policy_values();
 	if (strcmp(key, "profile") == 0)
 		return profile_values();
-	if (strcmp(key, "vlan") == 0)
+	if (strcmp(key, "vlan") == 0 || strcmp(key, "trunks") == 0 || strcmp(key, "rate") == 0)
 		return vlan;
 	if (strcmp(key, "link") == 0)
 		return link;

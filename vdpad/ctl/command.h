@@ -9,7 +9,7 @@
 
 #include "vdpad/util/error.h"
 
-#define COMMAND_MAX_PAIRS 16 // more than any command has keys
+#define COMMAND_MAX_PAIRS 24 // more than any command has keys
 #define COMMAND_NAME_SIZE 32 // of object, blank and verb
 
 // What the word behind the verb is.
@@ -37,6 +37,7 @@ enum {
 	OPTION_MAY_NOT_EXIST = 1 << 5,
 	OPTION_FACTS = 1 << 6,
 	OPTION_CONFIG = 1 << 7,
+	OPTION_PLAN = 1 << 8,
 	OPTION_IGNORE_MEMLOCK = 1 << 9,
 	OPTION_DRY_RUN = 1 << 10,
 };

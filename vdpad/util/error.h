@@ -6,6 +6,7 @@
 //   EINVAL     a value or key is wrong                                  exit 2
 //   ENOENT     no such port                                             exit 3
 //   ENODEV     no such network                                          exit 3
+//   ENOTSOCK   no such socket of another switch in the configuration    exit 3
 //   EEXIST     it exists with another specification, or is in use       exit 4
 //   EPERM      policy, a limit or the backends refuse                   exit 5
 //   EACCES     the caller may not do this                               exit 5

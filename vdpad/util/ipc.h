@@ -21,6 +21,7 @@
 //    PlanPool(s name)                          -> a(ss)          what would be done to the pool's hardware
 //    PlanPort(s name, a{sv} spec)              -> a(ss)          what AddPort would have done
 //    Explain(a{sv} spec)                       -> a{sv}          what AddPort would do, and why
+//    PreviewPort(s name, a{sv} spec)           -> a{sv} port     what AddPort would answer
 //    Stats(s name)                             -> a{sa{sv}}      "" means all
 //    Facts()                                   -> s              the node as seen now, JSON
 //    Status()                                  -> a{sv}          the daemon and its workers
@@ -30,8 +31,9 @@
 //    Values in spec are strings in vdpactl's words (`vlan 10`) or of the natural type.
 //
 //    What the dictionaries hold; a reader of these ignores keys that it does not know:
-//    a port      name network mac policy profile link lifetime s, mtu queue_pairs vlan u (port_spec_keys);
-//                backend pool resource function state reason choice path s ("" for none), features generation t
+//    a port      name network mac policy profile link lifetime trunks socket s, mtu queue_pairs vlan u,
+//                rate t (port_spec_keys); backend pool resource function state reason choice path s (""
+//                for none), features generation t, qemu_listens b (on path; else it connects to it)
 //    a network   name bridge uplink s, mtu ageing_s ports u, configured b, available b, reason s ("" if
 //                it is available)
 //    a pool      kind networks hardware reason s ("" if its hardware is there), count limit ports n_members
@@ -42,7 +44,8 @@
 //                queue_pairs max_vqs u, active (a guest's driver runs) parked (to be deleted) b
 //    a step      what is done in words, and the message or the write behind it
 //    Explain     the port_spec_keys as of a port, chosen s (a backend, "" if nothing can serve it),
-//                candidates aa{sv}: backend pool resource reason s, accepted b
+//                capabilities as (words of vdpad/capability.h: what the chosen one can do for the port),
+//                candidates aa{sv}: backend pool resource reason s, accepted b, capabilities as
 //    Stats       of one port or uplink: as the switch's Stats() below
 //    Status      version s, pid u, ports networks u, switch netlink vdpa s ("ready", or why it is not)
 //
@@ -80,7 +83,9 @@
 //     memory_mb u, socket_group s ("" leaves the group alone), socket_mode u, devices s (optional: PCI
 //     addresses with commas or blanks between them that ListHwVdpa shows; with none when the switch starts, DPDK
 //     looks at no PCI device)
-// Ready(a{sv} info)   the switch: workers u, hugepages b, max_queue_pairs u, max_mtu u, max_ports u
+// Ready(a{sv} info)   the switch: workers u, hugepages b, max_queue_pairs u, max_mtu u, max_ports u,
+//     capabilities s: what it can do for a port, of vlan,trunks,rate,link,network with commas between
+//     them (absent: vlan,link); network: SetPort moves a port to another network
 #define IPC_HUB_PATH "/org/vdpad1/hub"
 #define IPC_HUB_IFACE "org.vdpad1.Hub"
 
@@ -95,8 +100,9 @@
 //     (virtio feature bits that may be offered, in addition to what the transport needs),
 //     generation t, device s (optional: the PCI address of a device for a DPDK vDPA driver, such as
 //     0000:3b:00.2; the port is then in hardware: vlan must be 0, link_up true, and frames do not pass
-//     the switch). A changed network, path, queue_pairs, mtu, features, generation or device is EEXIST:
-//     delete first. A device that is not ready is an error (EIO) whose text says what a person must do.
+//     the switch). A changed network moves the port, whose peer notices nothing. A changed path,
+//     queue_pairs, mtu, features, generation or device is EEXIST: delete first. A device that is not
+//     ready is an error (EIO) whose text says what a person must do.
 // DelPort(s name)                                  returns when the socket is gone; ENOENT is success
 // List() -> a{sa{sv}} networks, a{sa{sv}} ports    networks: mtu, ageing_s, uplink s ("" for none)
 //                                                  ports: as SetPort (device only of a port in

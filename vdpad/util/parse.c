@@ -3,6 +3,8 @@
 #include "vdpad/util/parse.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vdpad/util/cleanup.h"
@@ -77,6 +79,41 @@ int parse_size(const char *text, uint64_t *ret_bytes) {
 	}
 	*ret_bytes = value;
 	return 0;
+}
+
+// In steps of 1000.
+static const char *const rate_units[] = {"bit", "kbit", "mbit", "gbit", "tbit"};
+
+int parse_rate(const char *text, uint64_t *ret_bps) {
+	uint64_t value;
+	const char *end;
+	size_t unit = 0;
+	int r;
+
+	r = read_digits(text, &value, &end);
+	if (r < 0)
+		return r;
+	while (*end != '\0' && strcmp(end, rate_units[unit]) != 0) {
+		if (++unit == ARRAY_LEN(rate_units))
+			return -EINVAL;
+		if (__builtin_mul_overflow(value, 1000, &value))
+			return -ERANGE;
+	}
+	if (value == 0 || value > RATE_MAX_BPS)
+		return -ERANGE;
+	*ret_bps = value;
+	return 0;
+}
+
+char *format_rate(uint64_t bps, char text[static RATE_TEXT_SIZE]) {
+	size_t unit = 0;
+
+	while (unit + 1 < ARRAY_LEN(rate_units) && bps != 0 && bps % 1000 == 0) {
+		bps /= 1000;
+		unit++;
+	}
+	snprintf(text, RATE_TEXT_SIZE, "%" PRIu64 "%s", bps, rate_units[unit]);
+	return text;
 }
 
 int str_copy(char *dst, size_t size, const char *src) {

@@ -21,6 +21,15 @@ int parse_bool(const char *text, bool *ret_value);
 // Returns 0, -EINVAL, or -ERANGE when it does not fit.
 int parse_size(const char *text, uint64_t *ret_bytes);
 
+// Bits in a second with an optional unit bit, kbit, mbit, gbit or tbit (powers of 1000): "10mbit" is
+// 10000000. Returns 0, -EINVAL, or -ERANGE when it is 0 or more than RATE_MAX_BPS.
+#define RATE_MAX_BPS UINT64_C(1000000000000000)
+int parse_rate(const char *text, uint64_t *ret_bps);
+
+// The shortest text that parse_rate() reads as @bps.
+#define RATE_TEXT_SIZE 24
+char *format_rate(uint64_t bps, char text[static RATE_TEXT_SIZE]);
+
 // Copy @src into @dst of @size bytes with its NUL. Returns 0 or -ENAMETOOLONG (@dst is then empty).
 int str_copy(char *dst, size_t size, const char *src);
 

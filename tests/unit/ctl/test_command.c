@@ -55,7 +55,7 @@ static void the_table_is_complete_and_keeps_objects_together(void **state) {
 }
 
 static void set_takes_the_keys_that_can_change(void **state) {
-	static const char *const values[] = {"7", "down", "persistent"};
+	static const char *const values[] = {"lan", "7", "10-20", "1gbit", "down", "persistent"};
 	const struct command *set = command_find("port", "set");
 	struct port_spec spec = {0};
 
@@ -167,7 +167,8 @@ static void wrong_words_are_named_with_what_is_right(void **state) {
 		{"port add vm1 nett x", "'nett'", "network"},
 		{"port add vm1 vlan", "'vlan'", "VLAN"},
 		{"port add vm1 vlan 1 vlan 2", "'vlan'", "twice"},
-		{"port set vm1 mac 52:54:00:00:00:01", "'mac'", "vlan, link, lifetime"},
+		{"port set vm1 mac 52:54:00:00:00:01", "'mac'",
+	         "vlan, trunks, rate, link, lifetime"},
 		{"port add VM1 network x", "'VM1'", "a-z"},
 		{"port add a/b network x", "'a/b'", "a-z"},
 		{"port add abcdefghijklmnopqrstuvwxyz0123456", "no port name", "32"},

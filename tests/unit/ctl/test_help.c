@@ -87,8 +87,10 @@ static void objects_and_verbs_complete(void **state) {
 
 static void keys_complete_once(void **state) {
 	(void)state;
-	assert_string_equal(OFFERED("port", "set", "vm1", ""), "vlan\nlink\nlifetime\n");
-	assert_string_equal(OFFERED("port", "set", "vm1", "link", "up", ""), "vlan\nlifetime\n");
+	assert_string_equal(
+		OFFERED("port", "set", "vm1", ""), "network\nvlan\ntrunks\nrate\nlink\nlifetime\n"
+	);
+	assert_string_equal(OFFERED("port", "set", "vm1", "link", "up", "l"), "lifetime\n");
 	assert_string_equal(OFFERED("port", "add", "vm1", "m"), "mac\nmtu\n");
 	assert_null(strstr(OFFERED("explain", "vmbr0", ""), "network\n"));
 	assert_non_null(strstr(OFFERED("explain", "vmbr0", ""), "policy\n"));

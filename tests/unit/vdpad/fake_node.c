@@ -265,8 +265,9 @@ static sd_bus *worker_comes(
 		assert_true(
 			sd_bus_call_method_async(
 				link, NULL, NULL, IPC_HUB_PATH, IPC_HUB_IFACE, "Ready", NULL, NULL,
-				"a{sv}", 4, "workers", "u", 1, "max_queue_pairs", "u", 8, "max_mtu",
-				"u", 9000, "max_ports", "u", 64
+				"a{sv}", 5, "workers", "u", 1, "max_queue_pairs", "u", 8, "max_mtu",
+				"u", 9000, "max_ports", "u", 64, "capabilities", "s",
+				"vlan,link,network"
 			) >= 0
 		);
 	else
@@ -455,6 +456,22 @@ void node_set_vlan(struct node *node, const char *port, const char *vlan, struct
 	sd_bus_message *m = new_call(node, "SetPort");
 
 	assert_true(sd_bus_message_append(m, "sa{sv}", port, 1, "vlan", "s", vlan) >= 0);
+	send(node, m, ret);
+}
+
+void node_ask(
+	struct node *node, const char *method, const char *port, const char *const *pairs,
+	struct answer *ret
+) {
+	sd_bus_message *m = new_call(node, method);
+
+	sd_bus_message_append(m, "s", port);
+	sd_bus_message_open_container(m, 'a', "{sv}");
+	for (; *pairs != NULL; pairs += 2)
+		sd_bus_message_append(m, "{sv}", pairs[0], "s", pairs[1]);
+	assert_true(sd_bus_message_close_container(m) >= 0);
+	if (strcmp(method, "AddPort") == 0)
+		sd_bus_message_append(m, "b", 0);
 	send(node, m, ret);
 }
 

@@ -84,6 +84,11 @@ void node_add_with(
 	const char *value, struct answer *ret
 );
 void node_set_vlan(struct node *node, const char *port, const char *vlan, struct answer *ret);
+// AddPort or SetPort with these keys and values, ending with NULL.
+void node_ask(
+	struct node *node, const char *method, const char *port, const char *const *pairs,
+	struct answer *ret
+);
 void node_del(struct node *node, const char *port, struct answer *ret);
 
 // One counter of the answer of Stats(), 0 when it is not in it.

@@ -137,10 +137,11 @@ static void unknown_names_are_refused(void **state) {
 	        "and lifetime have defaults");
 	refuses("\n[switches]\n",
 	        "a.conf:2: unknown section [switches]: it must be [defaults], [limits], "
-	        "[switch], [devices], [networks], [network NAME] or [pool NAME]");
+	        "[switch], [devices], [networks], [network NAME], [pool NAME] or [socket NAME]");
 	refuses("[limits x]\n",
 	        "a.conf:1: unknown section [limits x]: it must be [defaults], "
-	        "[limits], [switch], [devices], [networks], [network NAME] or [pool NAME]");
+	        "[limits], [switch], [devices], [networks], [network NAME], [pool NAME] or "
+	        "[socket NAME]");
 	refuses("[network a/b]\n",
 	        "a.conf:1: 'a/b' is no network name: 1 to 15 of A-Z a-z 0-9 . _ "
 	        "-, as in [network fast0]");
@@ -307,8 +308,61 @@ static void the_installed_file_names_the_defaults(void **state) {
 
 #define WITH_DIR(test) cmocka_unit_test_setup_teardown(test, setup_dir, teardown_dir)
 
+static void sockets_of_other_switches_are_read(void **state) {
+	struct config *config = parse("[socket vpp1]\nnetwork = b\npath = /run/vpp/1\n"
+	                              "mode = server\n"
+	                              "[socket vpp0]\npath = /run/vpp/0\nnetwork = a\n");
+
+	(void)state;
+	assert_int_equal(config->n_sockets, 2);
+	assert_string_equal(config->sockets[0].name, "vpp0");
+	assert_string_equal(config->sockets[0].network, "a");
+	assert_string_equal(config->sockets[0].path, "/run/vpp/0");
+	assert_false(config->sockets[0].qemu_listens);
+	assert_true(config->sockets[1].qemu_listens);
+	assert_ptr_equal(config_find_socket(config, "vpp1"), &config->sockets[1]);
+	assert_null(config_find_socket(config, "vpp"));
+	config_free(config);
+}
+
+static void bad_sockets_are_refused(void **state) {
+	static const char *const paths[] = {"run/vpp",   "/",       "/run/", "/run//x",
+	                                    "/run/../x", "/run/..", "/a,b",  "/a b"};
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		char sentence[512];
+
+		snprintf(text, sizeof(text), "[socket s]\npath = %s\n", paths[i]);
+		snprintf(
+			sentence, sizeof(sentence),
+			"a.conf:2: [socket s] path '%s' is not valid: an absolute path of at most "
+			"107 printable characters without blank, comma, '//' or '..'",
+			paths[i]
+		);
+		refuses(text, sentence);
+	}
+	refuses("[socket a/b]\n",
+	        "a.conf:1: 'a/b' is no name of a socket: 1 to 32 of a-z 0-9 . _ -; such as: "
+	        "[socket vpp0]");
+	refuses("[socket s]\nmode = both\n",
+	        "a.conf:2: [socket s] mode 'both' is not valid: client (QEMU connects) or server "
+	        "(QEMU listens)");
+	refuses("[socket s]\nnetwork = a\n",
+	        "a.conf:1: [socket s] has no path: where the socket is");
+	refuses("[socket s]\npath = /x\n",
+	        "a.conf:1: [socket s] has no network: the one that it leads to");
+	refuses("[socket s]\npath = /x\nnetwork = a\n[socket t]\nnetwork = a\npath = /x\n",
+	        "a.conf:4: [socket t] has the path of [socket s]");
+	refuses("[socket s]\n[socket s]\n",
+	        "a.conf:2: [socket s] appears twice: the first is in a.conf:1");
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sockets_of_other_switches_are_read),
+		cmocka_unit_test(bad_sockets_are_refused),
 		cmocka_unit_test(without_files_there_are_defaults),
 		cmocka_unit_test(every_key_is_read),
 		cmocka_unit_test(a_network_section_without_keys_is_a_network),

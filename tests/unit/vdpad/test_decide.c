@@ -22,11 +22,12 @@ static int setup(void **state) {
 				.max_mtu_bytes = 9000,
 				.max_ports = 512,
 				.n_workers = 1,
+				.capabilities = "vlan,link,network",
 			},
 	};
 	network = (struct network){.name = "fast0", .mtu_bytes = 1500};
 	spec = (struct port_spec
-	){.name = "vm1", .network = "fast0", .mtu_bytes = 1500, .queue_pairs = 1};
+	){.name = "vm1", .network = "fast0", .mtu_bytes = 1500, .queue_pairs = 1, .link_up = true};
 	return 0;
 }
 
@@ -123,6 +124,77 @@ static void workers_and_huge_pages_are_told(void **state) {
 	);
 }
 
+static void what_a_backend_does_not_say_it_can_it_is_not_asked_for(void **state) {
+	(void)state;
+	assert_int_equal(
+		candidate(BACKEND_SWITCH)->capabilities,
+		CAPABILITY_VLAN | CAPABILITY_LINK | CAPABILITY_NETWORK
+	);
+	assert_int_equal(candidate(BACKEND_VDPA)->capabilities, 0);
+	spec.vlan = 10;
+	spec.link_up = false;
+	assert_true(candidate(BACKEND_SWITCH)->accepted);
+	strcpy(spec.trunks, "10-20");
+	refuses(BACKEND_SWITCH, "it offers no trunks: leave key 'trunks' out, or set it to none");
+	spec.trunks[0] = '\0';
+	spec.rate_bps = 1000;
+	refuses(BACKEND_SWITCH,
+	        "it offers no limit of the rate: leave key 'rate' out, or set it to none");
+	strcpy(facts.fallback.capabilities, "vlan,trunks,rate,link");
+	assert_true(candidate(BACKEND_SWITCH)->accepted);
+	facts.fallback.capabilities[0] = '\0';
+	refuses(BACKEND_SWITCH, "it offers no VLANs: leave key 'vlan' out, or set it to none");
+}
+
+static void add_socket(const char *name, const char *path, bool qemu_listens) {
+	struct socket_facts *socket = &facts.sockets[facts.n_sockets++];
+
+	*socket = (struct socket_facts){.qemu_listens = qemu_listens, .listening = true};
+	strcpy(socket->name, name);
+	strcpy(socket->network, "fast0");
+	strcpy(socket->path, path);
+}
+
+static void sockets_are_for_ports_that_name_them(void **state) {
+	(void)state;
+	add_socket("vpp0", "/run/vpp/0", false);
+	add_socket("vpp1", "/run/vpp/1", true);
+	strcpy(facts.sockets[1].port, "vm7");
+	refuses(BACKEND_EXTERNAL,
+	        "policy auto takes no socket of another switch; `socket NAME` asks for one");
+	assert_int_equal(decision.chosen->backend, BACKEND_SWITCH);
+	spec.policy = POLICY_EXTERNAL;
+	refuses(BACKEND_EXTERNAL, "`socket NAME` must say which; free are: vpp0");
+	refuses(BACKEND_SWITCH, "policy external asks for a socket of another switch");
+	strcpy(spec.socket, "vpp0");
+	assert_true(candidate(BACKEND_EXTERNAL)->accepted);
+	assert_string_equal(
+		candidate(BACKEND_EXTERNAL)->reason, "somebody else's switch listens on /run/vpp/0"
+	);
+	assert_string_equal(candidate(BACKEND_EXTERNAL)->resource, "vpp0");
+	assert_ptr_equal(decision.chosen, &decision.candidates[3]);
+	facts.sockets[0].listening = false;
+	refuses(BACKEND_EXTERNAL,
+	        "nobody listens on /run/vpp/0: is the switch running that socket 'vpp0' is of?");
+	strcpy(spec.socket, "vpp1");
+	refuses(BACKEND_EXTERNAL, "socket 'vpp1' is in use by port 'vm7'");
+	strcpy(spec.name, "vm7");
+	facts.sockets[1].listening = false;
+	assert_true(candidate(BACKEND_EXTERNAL)->accepted);
+	spec.vlan = 10; // is the other switch's matter
+	assert_false(candidate(BACKEND_EXTERNAL)->accepted);
+}
+
+static void a_network_without_sockets_does_not_speak_of_them(void **state) {
+	(void)state;
+	add_socket("vpp0", "/run/vpp/0", false);
+	strcpy(facts.sockets[0].network, "slow0");
+	candidate(BACKEND_SWITCH);
+	assert_int_equal(decision.n_candidates, 3);
+	spec.policy = POLICY_EXTERNAL;
+	refuses(BACKEND_EXTERNAL, "network 'fast0' has no free [socket] in the configuration");
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(auto_takes_the_switch_and_says_why_not_hardware, setup),
@@ -130,6 +202,11 @@ int main(void) {
 		cmocka_unit_test_setup(hardware_policies_leave_nothing_here, setup),
 		cmocka_unit_test_setup(a_switch_that_is_away_serves_nobody, setup),
 		cmocka_unit_test_setup(the_switchs_limits_are_kept, setup),
+		cmocka_unit_test_setup(
+			what_a_backend_does_not_say_it_can_it_is_not_asked_for, setup
+		),
+		cmocka_unit_test_setup(sockets_are_for_ports_that_name_them, setup),
+		cmocka_unit_test_setup(a_network_without_sockets_does_not_speak_of_them, setup),
 		cmocka_unit_test_setup(workers_and_huge_pages_are_told, setup),
 	};
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
+#include "vdpad/capability.h"
 #include "vdpad/decide.h"
 #include "vdpad/util/ipc.h"
 
@@ -53,6 +54,7 @@ static int setup(void **state) {
 	facts.fallback.max_mtu_bytes = 9000;
 	facts.fallback.max_ports = 512;
 	facts.fallback.n_workers = 1;
+	strcpy(facts.fallback.capabilities, CAPABILITY_OLD_SWITCH);
 	add_mgmtdev("pci/0000:3b:00.2", 1);
 	add_mgmtdev("pci/0000:3b:00.3", 0);
 	add_mgmtdev("pci/0000:3b:00.4", 0);

@@ -3,6 +3,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vdpad/port.h"
@@ -46,13 +47,26 @@ static void spec_refuses_what_is_wrong_and_says_what_is_right(void **state) {
 	        "network 'a/b' is no network name: 1 to 15 of letters, digits, "
 	        "'.', '_', '-'");
 	refuses("policy", "best",
-	        "policy 'best' is unknown: auto, hardware, software, vdpa, dpdk-vdpa or "
-	        "switch");
+	        "policy 'best' is unknown: auto, hardware, software, vdpa, dpdk-vdpa, "
+	        "switch or external");
+	refuses("trunks", "10-5",
+	        "trunks '10-5' is no list of VLANs, such as 10,20-29 (1 to 4094), or none");
+	refuses("trunks", "1,,2",
+	        "trunks '1,,2' is no list of VLANs, such as 10,20-29 (1 to 4094), or none");
+	refuses("trunks", "4095",
+	        "trunks '4095' is no list of VLANs, such as 10,20-29 (1 to 4094), or none");
+	refuses("rate", "10m", "rate '10m' is no rate: bits in a second, such as 10mbit, or none");
+	refuses("rate", "0", "rate '0' is out of range: bits in a second, such as 10mbit, or none");
+	refuses("rate", "2000tbit",
+	        "rate '2000tbit' is out of range: bits in a second, such as 10mbit, or none");
+	refuses("socket", "/run/x.sock",
+	        "socket '/run/x.sock' is no name of one: 1 to 32 of a-z 0-9 . _ -, the first a "
+	        "letter or digit, as in [socket NAME] of the configuration");
 	refuses("link", "UP", "link 'UP' is neither up nor down");
 	refuses("lifetime", "ever", "lifetime 'ever' is neither runtime nor persistent");
 	refuses("colour", "red",
 	        "key 'colour' is unknown: network, mac, mtu, queue_pairs, vlan, "
-	        "policy, profile, link or lifetime");
+	        "trunks, rate, policy, socket, profile, link or lifetime");
 }
 
 static void spec_unknown_profile_names_the_known_ones(void **state) {
@@ -67,18 +81,15 @@ static void spec_unknown_profile_names_the_known_ones(void **state) {
 
 static void spec_get_gives_back_what_set_took(void **state) {
 	static const char *const values[][2] = {
-		{"network", "vmbr0"},
-		{"mac", "52:54:00:12:34:56"},
-		{"mtu", "1400"},
-		{"queue_pairs", "4"},
-		{"vlan", "4094"},
-		{"policy", "hardware"},
-		{"profile", "fast-1"},
-		{"link", "down"},
-		{"lifetime", "persistent"},
+		{"network", "vmbr0"}, {"mac", "52:54:00:12:34:56"},
+		{"mtu", "1400"},      {"queue_pairs", "4"},
+		{"vlan", "4094"},     {"trunks", "10,20-29"},
+		{"rate", "10mbit"},   {"policy", "external"},
+		{"socket", "vpp0"},   {"profile", "fast-1"},
+		{"link", "down"},     {"lifetime", "persistent"},
 	};
 	struct port_spec spec = {.link_up = true};
-	char text[64];
+	char text[PORT_VALUE_SIZE];
 	size_t n = 0;
 
 	(void)state;
@@ -92,7 +103,7 @@ static void spec_get_gives_back_what_set_took(void **state) {
 	while (port_spec_keys[n] != NULL)
 		n++;
 	assert_int_equal(n, ARRAY_LEN(values));
-	assert_int_equal(spec.keys, (1 << 9) - 1);
+	assert_int_equal(spec.keys, (1 << 12) - 1);
 	assert_int_equal(port_spec_get(&spec, "colour", text, sizeof(text)), -EINVAL);
 	assert_null(port_spec_key_help("colour"));
 	assert_int_equal(port_spec_key_bit("colour"), 0);
@@ -105,6 +116,44 @@ static void spec_vlan_none_takes_the_vlan_away(void **state) {
 	assert_int_equal(port_spec_set(&spec, "vlan", "none", NULL), 0);
 	assert_int_equal(spec.vlan, 0);
 	assert_int_equal(spec.keys, PORT_KEY_VLAN);
+}
+
+static void spec_trunks_and_rate_have_one_form_each(void **state) {
+	static const char *const forms[][3] = {
+		{"trunks", "30,20-29,21,40", "20-30,40"},
+		{"trunks", "4094,1", "1,4094"},
+		{"trunks", "none", "none"},
+		{"rate", "10000kbit", "10mbit"},
+		{"rate", "1500", "1500bit"},
+		{"rate", "none", "none"},
+	};
+	struct port_spec spec = {0};
+	char text[PORT_VALUE_SIZE], long_list[1024] = "1";
+	struct error e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+		assert_int_equal(port_spec_set(&spec, forms[i][0], forms[i][1], NULL), 0);
+		assert_int_equal(port_spec_get(&spec, forms[i][0], text, sizeof(text)), 0);
+		assert_string_equal(text, forms[i][2]);
+	}
+	for (int vlan = 3; vlan < 300; vlan += 2)
+		sprintf(long_list + strlen(long_list), ",%d", vlan);
+	assert_int_equal(port_spec_set(&spec, "trunks", long_list, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "trunks have too many ranges: 1,3,"));
+	assert_string_equal(spec.trunks, "");
+}
+
+static void spec_socket_asks_for_policy_external(void **state) {
+	struct port_spec defaults = {.policy = POLICY_HARDWARE}, spec = {.name = "vm1"};
+
+	(void)state;
+	assert_int_equal(port_spec_set(&spec, "socket", "vpp0", NULL), 0);
+	port_spec_fill(&spec, &defaults);
+	assert_int_equal(spec.policy, POLICY_EXTERNAL);
+	assert_int_equal(port_spec_set(&spec, "policy", "switch", NULL), 0);
+	port_spec_fill(&spec, &defaults);
+	assert_int_equal(spec.policy, POLICY_SWITCH); // said, so that it can be refused
 }
 
 static void spec_fill_takes_only_what_was_not_set(void **state) {
@@ -167,6 +216,8 @@ int main(void) {
 		cmocka_unit_test(spec_unknown_profile_names_the_known_ones),
 		cmocka_unit_test(spec_get_gives_back_what_set_took),
 		cmocka_unit_test(spec_vlan_none_takes_the_vlan_away),
+		cmocka_unit_test(spec_trunks_and_rate_have_one_form_each),
+		cmocka_unit_test(spec_socket_asks_for_policy_external),
 		cmocka_unit_test(spec_fill_takes_only_what_was_not_set),
 		cmocka_unit_test(spec_difference_compares_only_what_the_request_sets),
 		cmocka_unit_test(names_of_policies_and_backends_parse_back),

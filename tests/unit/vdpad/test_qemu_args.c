@@ -253,8 +253,30 @@ static void ram_of_no_or_odd_size_is_refused(void **state) {
 	assert_int_equal(qemu_ram_init(&ram, (UINT64_C(1) << 20) + 4096, true, &e), -EINVAL);
 }
 
+static void who_listens_is_as_the_port_says(void **state) {
+	struct port port = make_port(1);
+	struct qemu_nic nic;
+
+	(void)state;
+	port.backend = BACKEND_EXTERNAL;
+	assert_int_equal(qemu_nic_init(&nic, &port, new_qemu, NULL), 0);
+	assert_string_equal(
+		nic.chardev,
+		"socket,id=vdpad-vm100-net0,path=/run/vdpad/port/vm100-net0.sock,"
+		"reconnect-ms=200"
+	);
+	assert_true(nic.shared_memory);
+	port.qemu_listens = true;
+	strcpy(port.path, "/run/other/s1");
+	assert_int_equal(qemu_nic_init(&nic, &port, old_qemu, NULL), 0);
+	assert_string_equal(
+		nic.chardev, "socket,id=vdpad-vm100-net0,path=/run/other/s1,server=on,wait=off"
+	);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_listens_is_as_the_port_says),
 		cmocka_unit_test(versions_are_read_as_qemu_prints_them),
 		cmocka_unit_test(what_is_no_version_is_refused),
 		cmocka_unit_test(one_queue_pair_on_old_qemu),

@@ -230,7 +230,15 @@ static void reconcile_replaces_a_port_whose_fixed_values_differ(void **state) {
 	SPOILED(f->on_switch_ports[1].queue_pairs = 2);
 	SPOILED(f->on_switch_ports[1].features = 1);
 	SPOILED(strcpy(f->on_switch_ports[1].path, "/other"));
-	SPOILED(strcpy(f->on_switch_ports[1].network, "old"));
+}
+
+// Its guest keeps its connection.
+static void reconcile_moves_a_port_that_is_on_another_network(void **state) {
+	struct fixture *f = make();
+
+	(void)state;
+	strcpy(f->on_switch_ports[1].network, "old");
+	assert_non_null(strstr(plan(f, &f->on_switch, &f->taps), "set-port b"));
 }
 
 static void reconcile_sets_a_port_whose_vlan_or_link_differs(void **state) {
@@ -331,6 +339,7 @@ int main(void) {
 		cmocka_unit_test(reconcile_is_complete_only_with_both_lists),
 		cmocka_unit_test(reconcile_replaces_a_port_of_another_lease),
 		cmocka_unit_test(reconcile_replaces_a_port_whose_fixed_values_differ),
+		cmocka_unit_test(reconcile_moves_a_port_that_is_on_another_network),
 		cmocka_unit_test(reconcile_sets_a_port_whose_vlan_or_link_differs),
 		cmocka_unit_test(reconcile_leaves_busy_ports_alone),
 		cmocka_unit_test(reconcile_finishes_deletions),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The candidates of decide() that are hardware: one for each pool that the network may use, or one that
-// says why there is none. Private to decide.c.
+// The candidates of decide(), by backend. Of hardware there is one for each pool that the network may use, or
+// one that says why there is none. Private to decide.c.
 
 #pragma once
 
@@ -35,3 +35,7 @@ void decide_print_missing(const struct port_spec *spec, uint64_t missing, char *
 
 void decide_vdpa(const struct decide_input *in);
 void decide_dpdk_vdpa(const struct decide_input *in);
+
+// Whether sockets of other switches are worth a word at all.
+bool decide_knows_external(const struct decide_input *in);
+void decide_external(const struct decide_input *in);
