@@ -222,6 +222,7 @@ static int send_ready(struct link_client *client) {
 	ipc_dict_add_u(m, "max_queue_pairs", VHOST_PORT_MAX_QUEUE_PAIRS);
 	ipc_dict_add_u(m, "max_mtu", SWITCH_MAX_MTU);
 	ipc_dict_add_u(m, "max_ports", SWITCH_MAX_PORTS);
+	ipc_dict_add_s(m, "capabilities", SWITCH_CAPABILITIES);
 	r = sd_bus_message_close_container(m);
 	if (r < 0)
 		return r;

@@ -324,8 +324,6 @@ static int check_port_spec(const struct switch_port_spec *spec, struct error *e)
 static const char *fixed_difference(
 	const struct switch_port_spec *a, const struct switch_port_spec *b
 ) {
-	if (strcmp(a->network, b->network) != 0)
-		return "network";
 	if (strcmp(a->path, b->path) != 0)
 		return "path";
 	if (a->mtu_bytes != b->mtu_bytes)
@@ -339,13 +337,14 @@ static const char *fixed_difference(
 	return NULL;
 }
 
+// @network is that of @spec.
 static int change_port(
-	struct network_switch *sw, struct port *port, const struct switch_port_spec *spec,
-	struct error *e
+	struct network_switch *sw, struct port *port, struct network *network,
+	const struct switch_port_spec *spec, struct error *e
 ) {
 	const char *key = fixed_difference(&port->spec, spec);
-	uint32_t old_vlan = port->spec.vlan;
-	bool old_link_up = port->spec.link_up;
+	const struct switch_port_spec old = port->spec;
+	struct network *old_network = port->network;
 	int r;
 
 	if (key != NULL)
@@ -353,17 +352,20 @@ static int change_port(
 			e, EEXIST, "port '%s' exists with another %s; delete it first", port->name,
 			key
 		);
-	if (spec->vlan == old_vlan && spec->link_up == old_link_up)
+	if (network == old_network && spec->vlan == old.vlan && spec->link_up == old.link_up)
 		return 0;
+	port->network = network;
+	port->spec.network = network->name;
 	port->spec.vlan = spec->vlan;
 	port->spec.link_up = spec->link_up;
 	r = publish(sw, e);
 	if (r < 0) {
-		port->spec.vlan = old_vlan;
-		port->spec.link_up = old_link_up;
+		port->network = old_network;
+		port->spec = old;
 		return r;
 	}
-	fdb_flush_port(port->network->fdb, port->guest.id);
+	// Every worker has the new table, so nobody learns the port where it was.
+	fdb_flush_port(old_network->fdb, port->guest.id);
 	return 0;
 }
 
@@ -420,10 +422,10 @@ int switch_set_port(
 	r = check_port_spec(spec, e);
 	if (r < 0)
 		return r;
-	if (port != NULL)
-		return change_port(sw, port, spec, e);
 	if (network == NULL)
 		return error_set(e, ENODEV, "the switch has no network '%s'", spec->network);
+	if (port != NULL)
+		return change_port(sw, port, network, spec, e);
 	if (!port_name_is_valid(name))
 		return error_set(e, EINVAL, "'%s' is no port name", name);
 	if (sw->n_ports == SWITCH_MAX_PORTS)

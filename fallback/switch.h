@@ -21,6 +21,7 @@
 #define SWITCH_MAX_NETWORKS 256
 #define SWITCH_MAX_MTU 9000
 #define SWITCH_MIN_MTU 68
+#define SWITCH_CAPABILITIES "vlan,link,network" // of ipc.h: what switch_set_port() takes
 _Static_assert(
 	SWITCH_MAX_PORTS + SWITCH_MAX_NETWORKS <= FORWARD_MAX_PORTS, "each network has an uplink"
 );
@@ -82,7 +83,8 @@ int switch_set_uplink(
 // -EBUSY while it has ports; success if there is no such network.
 int switch_del_network(struct network_switch *sw, const char *name, struct error *e);
 
-// Create or change. Only vlan and link_up can change: -EEXIST names another key that differs.
+// Create or change. Only network, vlan and link_up can change, without the peer noticing: -EEXIST names
+// another key that differs. What the old network has learnt of the port is forgotten.
 // -ENODEV without the network; -EINVAL; -EPERM at the limit; see vhost_port_new().
 int switch_set_port(
 	struct network_switch *sw, const char *name, const struct switch_port_spec *spec,

@@ -234,6 +234,33 @@ static void same_port_again_is_success_and_another_is_refused(void **state) {
 	expect_error(set_port("p2", &spec), EADDRINUSE, t.path); // two ports, one socket
 }
 
+static void port_moves_between_networks_and_keeps_its_peer(void **state) {
+	struct switch_port_spec spec = good_spec();
+	struct switch_port_view port;
+	char byte;
+	int fd;
+
+	(void)state;
+	expect_success(set_network("net0", 1500, 300));
+	expect_success(set_network("net1", 1500, 300));
+	expect_success(set_port("p1", &spec));
+	fd = connect_to(t.path);
+	assert_true(fd >= 0);
+	spec.network = "net1";
+	spec.vlan = 10;
+	expect_success(set_port("p1", &spec));
+	assert_true(switch_view_port(t.sw, 0, &port));
+	assert_string_equal(port.spec.network, "net1");
+	assert_int_equal(port.spec.vlan, 10);
+	expect_success(with_name("DelNetwork", "net0"));
+	expect_error(with_name("DelNetwork", "net1"), EBUSY, "p1");
+	spec.network = "net2";
+	expect_error(set_port("p1", &spec), ENODEV, "net2");
+	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1); // neither closed nor spoken to
+	assert_int_equal(errno, EAGAIN);
+	close(fd);
+}
+
 static void bad_specification_is_refused_by_name(void **state) {
 	struct switch_port_spec spec;
 
@@ -462,6 +489,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		CONTROL_TEST(port_listens_when_set_port_returns),
 		CONTROL_TEST(same_port_again_is_success_and_another_is_refused),
+		CONTROL_TEST(port_moves_between_networks_and_keeps_its_peer),
 		CONTROL_TEST(bad_specification_is_refused_by_name),
 		CONTROL_TEST(unknown_missing_and_mistyped_keys_are_named),
 		CONTROL_TEST(network_with_ports_cannot_be_deleted),
