@@ -2,8 +2,8 @@
 -object memory-backend-memfd,id=virtiofs-mem,size=768M,share=on
 -chardev socket,id=vdpad-vm8006-net0,path=/run/vdpad/port/vm8006-net0.sock,reconnect-ms=200
 -netdev type=vhost-user,id=net0,chardev=vdpad-vm8006-net0,queues=1
--device virtio-net-pci,mac=BC:24:11:00:00:01,netdev=net0,bus=pci.0,addr=0x12,id=net0,rx_queue_size=1024,tx_queue_size=256,bootindex=300,host_mtu=9000
+-device virtio-net-pci,mac=BC:24:11:00:00:01,netdev=net0,bus=pci.0,addr=0x12,id=net0,rx_queue_size=1024,tx_queue_size=1024,bootindex=300,host_mtu=9000,gso=off,packed=off,guest_rsc_ext=off
 -chardev socket,id=vdpad-vm8006-net1,path=/run/vdpad/port/vm8006-net1.sock,reconnect-ms=200
 -netdev type=vhost-user,id=net1,chardev=vdpad-vm8006-net1,queues=1
--device virtio-net-pci,mac=BC:24:11:00:00:02,netdev=net1,bus=pci.0,addr=0x13,id=net1,rx_queue_size=1024,tx_queue_size=256,bootindex=301
+-device virtio-net-pci,mac=BC:24:11:00:00:02,netdev=net1,bus=pci.0,addr=0x13,id=net1,rx_queue_size=1024,tx_queue_size=1024,bootindex=301,gso=off,packed=off,guest_rsc_ext=off
 -machine memory-backend=virtiofs-mem

@@ -3,4 +3,4 @@
 -object memory-backend-file,id=ram-node0,size=1024M,mem-path=/run/hugepages/kvm/2048kB,share=on,prealloc=yes
 -object memory-backend-file,id=ram-node1,size=1024M,mem-path=/run/hugepages/kvm/2048kB,share=on,prealloc=yes
 -netdev type=vhost-vdpa,id=net0,vhostdev=/run/vdpad/port/vm8006-net0.vdpa,queues=1
--device virtio-net-pci,mac=BC:24:11:00:00:01,netdev=net0,bus=pci.0,addr=0x12,id=net0,rx_queue_size=1024,tx_queue_size=256,bootindex=300,host_mtu=9000,host_tunnel=off
+-device virtio-net-pci,mac=BC:24:11:00:00:01,netdev=net0,bus=pci.0,addr=0x12,id=net0,rx_queue_size=1024,tx_queue_size=1024,bootindex=300,host_mtu=9000,host_tunnel=off,gso=off,packed=off,guest_rsc_ext=off

@@ -135,23 +135,44 @@ sub vm_problem($conf, $nic) {
     return;
 }
 
-# What in vdpad's answer to `explain` rules out $nic. The answer names what the backend offers beyond
-# VLAN, MTU and link state in "capabilities".
-sub plan_problem($nic, $plan) {
+# netN's keys that not every backend offers, and what vdpad calls the capability.
+my %CAPABILITY = (
+    bridge => 'network',
+    tag => 'vlan',
+    trunks => 'trunks',
+    rate => 'rate',
+    link_down => 'link',
+);
+my @ASKED_FOR = qw(tag trunks rate link_down);
+
+# What in vdpad's answer to `explain` rules out $nic. Each backend says in "capabilities" what it can do
+# for the port; one that cannot do what the NIC asks for has refused it. Whether a socket of another
+# switch is free and listened on is of interest only when the NIC is to be used now.
+sub plan_problem($nic, $plan, $is_now = 1) {
+    return if ($plan->{chosen} // '') ne '';
     my $net = $nic->{net};
-    my $backend = $plan->{chosen} // '';
-    if ($backend eq '') {
-        my @reasons = map { "$_->{backend}: $_->{reason}" } ($plan->{candidates} // [])->@*;
-        return "nothing on this node can serve it (" . join('; ', @reasons) . ")";
-    }
-    my %offered = map { $_ => 1 } ($plan->{capabilities} // [])->@*;
-    for my $key (qw(trunks rate)) {
-        next if !$net->{$key} || $offered{$key};
-        return "$key is not offered by backend '$backend' of network '$net->{bridge}': remove $key=,"
+    my @candidates = ($plan->{candidates} // [])->@*;
+    my %offered = map { $_ => 1 } map { ($_->{capabilities} // [])->@* } @candidates;
+    my @able = grep { ($_->{capabilities} // [])->@* } @candidates;
+    for my $key (grep { $net->{$_} } @ASKED_FOR) {
+        next if $offered{ $CAPABILITY{$key} } || !(@able || $nic->{socket});
+        my $backends = join(' or ', map { "'$_->{backend}'" } @able ? @able : { backend => 'external' });
+        return "$key is not offered by backend $backends of network '$net->{bridge}': remove $key=,"
             . " or "
             . instead($nic);
     }
-    return;
+    return if $nic->{socket} && !$is_now;
+    my @reasons = map { "$_->{backend}: $_->{reason}" } @candidates;
+    return "nothing on this node can serve it (" . join('; ', @reasons) . ")";
+}
+
+# Of the keys in which two NICs differ, does one need what $backend, a candidate of `explain`, lacks?
+sub lacks_for_change($plan, $backend, $old, $new) {
+    my ($candidate) = grep { $_->{backend} eq $backend } ($plan->{candidates} // [])->@*;
+    my %offered = map { $_ => 1 } ($candidate->{capabilities} // [])->@*;
+    return grep {
+        ($old->{net}->{$_} // '') ne ($new->{net}->{$_} // '') && !$offered{ $CAPABILITY{$_} }
+    } sort keys %CAPABILITY;
 }
 
 sub mtu_problem($nic, $network_mtu) {
@@ -188,8 +209,8 @@ sub _checked($word) {
 # netN's rate counts units of 2^20 bytes a second, vdpad's bits.
 sub rate_bits($rate) { return int($rate * 1024 * 1024) * 8 }
 
-# What QEMU will be given for a port that does not exist yet, as far as it can be known.
-# $qemu is QEMU's version, $kind vdpa or vhost-user.
+# What QEMU will likely be given for a port, said without vdpad, which does not answer. $qemu is QEMU's
+# version, $kind vdpa or vhost-user.
 sub planned_plug($vmid, $nic, $kind, $mtu, $qemu) {
     my $name = port_name($vmid, $nic->{id});
     my $queues = ($nic->{net}->{queues} // 0) > 1 ? $nic->{net}->{queues} : 1;
@@ -208,6 +229,11 @@ sub planned_plug($vmid, $nic, $kind, $mtu, $qemu) {
     $plug->{chardev} = "socket,id=vdpad-$name,path=$plug->{path},$reconnect";
     $plug->{netdev} = "vhost-user,id=vdpad-$name,chardev=vdpad-$name,queues=$queues";
     return $plug;
+}
+
+# Does QEMU listen, for another switch to connect to it? It then waits for that with all it does.
+sub waits_for_peer($plug) {
+    return ($plug->{chardev} // '') =~ m/(?:^|,)server=on(?:,|$)/ ? 1 : 0;
 }
 
 # "a,b=c,d=e" -> ([a, undef], [b, c], [d, e]); QEMU writes a comma in a value twice.

@@ -210,7 +210,10 @@ my sub vm_deviceplug($original, @args) {
     PVE::QemuServer::Vdpad::Hotplug::assert_memory_shared($vmid) if $nic->{backend} ne 'vdpa';
     my $qemu = PVE::QemuServer::Vdpad::Hotplug::qemu_version($vmid);
     local $plugs = PVE::QemuServer::Vdpad::Port::prepare($vmid, { $id => $nic }, $qemu, 1);
-    my $result = eval { $original->(@args) };
+    my $result = eval {
+        PVE::QemuServer::Vdpad::Hotplug::assert_no_waiting($vmid, $id, $plugs->{$id});
+        $original->(@args);
+    };
     if (my $err = $@) {
         eval { PVE::QemuServer::qemu_netdevdel($vmid, $id) }; # qemu-server leaves it in some cases
         PVE::QemuServer::Vdpad::Hotplug::remove_chardev($vmid, $id);
@@ -256,9 +259,13 @@ my sub replug($original, $old, $new, @args) {
     my ($storecfg, $conf, $hotplug, $vmid, $id, undef, $arch, $machine) = @args;
     die "skip\n" if !$hotplug;
     if ($new) { # the device that works is not taken away for one that cannot be had
-        my $problem = PVE::QemuServer::Vdpad::Port::problem($new, $conf);
+        my $problem = PVE::QemuServer::Vdpad::Port::problem($vmid, $new, $conf);
         die "$problem\n" if $problem;
         PVE::QemuServer::Vdpad::Hotplug::assert_memory_shared($vmid) if $new->{backend} ne 'vdpa';
+        my $qemu = PVE::QemuServer::Vdpad::Hotplug::qemu_version($vmid);
+        PVE::QemuServer::Vdpad::Hotplug::assert_no_waiting(
+            $vmid, $id, PVE::QemuServer::Vdpad::Port::plan_one($vmid, $new, $qemu),
+        ) if $new->{socket};
     }
     my $old_net = PVE::QemuServer::Network::parse_net($conf->{$id});
     PVE::QemuServer::vm_deviceunplug($vmid, $conf, $id);
@@ -282,9 +289,9 @@ my sub vmconfig_update_net($original, @args) {
     my $new = PVE::QemuServer::Vdpad::Node::nic_of($id, $value);
     return $original->(@args) if !$conf->{$id} || !($old || $new);
     return replug($original, $old, $new, @args)
-        if !$old || !$new || PVE::QemuServer::Vdpad::Port::needs_replug($old, $new);
+        if !$old || !$new || PVE::QemuServer::Vdpad::Port::needs_replug($vmid, $old, $new);
 
-    my $problem = PVE::QemuServer::Vdpad::Port::problem($new, $conf);
+    my $problem = PVE::QemuServer::Vdpad::Port::problem($vmid, $new, $conf);
     die "$problem\n" if $problem;
     my $is_moved = PVE::QemuServer::Vdpad::Port::is_moved($old, $new);
     PVE::QemuServer::qemu_set_link_status($vmid, $id, 0) if $is_moved;

@@ -68,13 +68,11 @@ sub networks() {
     return { map { $_->{name} => $_ } ask(['network', 'show'])->@* };
 }
 
-# What a port would get, without creating it. What only some backends offer is left out, as the answer
-# says whether this one does.
-sub explain($nic) {
+# What port $name would get, without creating it.
+sub explain($name, $nic) {
     my %spec = PVE::QemuServer::Vdpad::port_spec($nic);
     my $network = delete $spec{network};
-    delete @spec{qw(trunks rate)};
-    return run(['explain', $network, map { $_ => $spec{$_} } sort keys %spec]);
+    return run(['explain', $network, 'name', $name, map { $_ => $spec{$_} } sort keys %spec]);
 }
 
 sub port_add($name, $nic) {
@@ -90,17 +88,17 @@ sub port_del($name) {
     return ask(['port', 'del', $name, '--may-not-exist'], $PREPARE_TIMEOUT_S);
 }
 
-# The state of a port in a word; '' if there is none.
-sub port_state($name) {
+# A port as vdpad shows it: { state, backend, ... }; {} if there is none.
+sub port_show($name) {
     my $result = run(['port', 'show', $name]);
-    return '' if $result->{status} != 0;
-    return $result->{answer}->[0]->{state} // '';
+    return $result->{status} == 0 ? $result->{answer}->[0] // {} : {};
 }
 
-# How QEMU of $version reaches the port.
-sub port_qemu($name, $version) {
+# How QEMU of $version reaches the port, or with $planned_nic the one that would be made for it.
+sub port_qemu($name, $version, $planned_nic = undef) {
     my ($major_minor) = $version =~ m/^(\d+\.\d+)/ or die "QEMU version '$version' is unknown\n";
-    my $result = run(['port', 'qemu', $name, 'memory', 'none', 'qemu_version', $major_minor]);
+    my @plan = $planned_nic ? ('--plan', PVE::QemuServer::Vdpad::port_spec($planned_nic)) : ();
+    my $result = run(['port', 'qemu', $name, 'memory', 'none', 'qemu_version', $major_minor, @plan]);
     return $result if $result->{status} != 0;
     my $plug = $result->{answer}->{ports}->[0];
     return { status => 1, text => "vdpactl's answer about port '$name' is incomplete" }

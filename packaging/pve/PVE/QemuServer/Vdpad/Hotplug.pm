@@ -35,6 +35,14 @@ sub assert_memory_shared($vmid) {
     return;
 }
 
+# QEMU's main loop, and with it the guest, would stop until the other switch connects.
+sub assert_no_waiting($vmid, $id, $plug) {
+    return if !PVE::QemuServer::Vdpad::waits_for_peer($plug);
+    die "VM $vmid $id: a socket on which QEMU listens cannot be plugged while the VM runs, as the VM would"
+        . " stand still until the other switch connects: the change is made at the next start, or use a"
+        . " socket with 'mode = client'\n";
+}
+
 sub add_chardev($vmid, $id, $plug) {
     my $chardev_id = PVE::QemuServer::Vdpad::chardev_id($plug);
     if (has_chardev($vmid, $chardev_id)) {

@@ -43,7 +43,7 @@ sub check_bridge_access($original, @args) {
             if $nic->{socket} && $user ne 'root@pam';
         next if $is_old;
         $nic->{net}->{macaddr} //= '02:00:00:00:00:01'; # qemu-server makes one afterwards
-        my $problem = PVE::QemuServer::Vdpad::Port::problem($nic, $settings)
+        my $problem = PVE::QemuServer::Vdpad::Port::problem(0, $nic, $settings)
             // cluster_problem($nic)
             // next;
         $errors->{$id} = $problem;

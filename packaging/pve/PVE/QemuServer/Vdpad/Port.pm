@@ -6,13 +6,9 @@ package PVE::QemuServer::Vdpad::Port;
 
 use v5.36;
 
-use Time::HiRes ();
-
 use PVE::QemuServer::Vdpad;
 use PVE::QemuServer::Vdpad::Client;
 use PVE::QemuServer::Vdpad::Node;
-
-my $RECONNECT_WAIT_S = 5;
 
 my $UNREACHABLE = PVE::QemuServer::Vdpad::Client::UNREACHABLE;
 my $NOT_FOUND = PVE::QemuServer::Vdpad::Client::NOT_FOUND;
@@ -24,8 +20,8 @@ my sub text_of($result) {
 }
 
 # What speaks against $nic, by itself, in a VM like $conf (may be undef), and on this node; undef if
-# nothing does.
-sub problem($nic, $conf = undef) {
+# nothing does. $vmid is 0 for a VM that is being made.
+sub problem($vmid, $nic, $conf = undef) {
     my $problem = PVE::QemuServer::Vdpad::nic_problem($nic);
     $problem //= PVE::QemuServer::Vdpad::vm_problem($conf, $nic) if $conf;
     return $problem if $problem;
@@ -35,9 +31,10 @@ sub problem($nic, $conf = undef) {
     $problem = PVE::QemuServer::Vdpad::mtu_problem($nic, $network->{mtu}) if $network;
     return $problem if $problem;
 
-    my $plan = PVE::QemuServer::Vdpad::Client::explain($nic);
+    my $name = PVE::QemuServer::Vdpad::port_name($vmid, $nic->{id});
+    my $plan = PVE::QemuServer::Vdpad::Client::explain($name, $nic);
     return text_of($plan) if $plan->{status} != 0;
-    return PVE::QemuServer::Vdpad::plan_problem($nic, $plan->{answer});
+    return PVE::QemuServer::Vdpad::plan_problem($nic, $plan->{answer}, $vmid != 0);
 }
 
 # The first problem of a VM's NICs ends its start.
@@ -52,7 +49,18 @@ sub assert_startable($vmid, $conf, $nics) {
     return;
 }
 
-# How QEMU would reach each NIC, without creating anything; works without vdpad, and then guesses.
+# How QEMU would reach a NIC, without creating its port.
+sub plan_one($vmid, $nic, $qemu) {
+    if (my $problem = problem($vmid, $nic)) {
+        die "VM $vmid $nic->{id}: $problem\n";
+    }
+    my $name = PVE::QemuServer::Vdpad::port_name($vmid, $nic->{id});
+    my $planned = PVE::QemuServer::Vdpad::Client::port_qemu($name, $qemu, $nic);
+    die "VM $vmid $nic->{id}: " . text_of($planned) . "\n" if $planned->{status} != 0;
+    return $planned->{answer};
+}
+
+# The same for all NICs; works without vdpad, and then guesses.
 sub plan($vmid, $nics, $qemu) {
     my $plugs = {};
     for my $id (sort keys $nics->%*) {
@@ -62,34 +70,29 @@ sub plan($vmid, $nics, $qemu) {
         );
         if ($found->{status} == 0) {
             $plugs->{$id} = $found->{answer};
-            next;
-        }
-        my $plan = {};
-        if ($found->{status} == $UNREACHABLE) {
-            warn "VM $vmid $id: " . text_of($found) . "; this is what would be likely\n";
-        } elsif (my $problem = problem($nic)) {
-            die "VM $vmid $id: $problem\n";
+        } elsif ($found->{status} != $UNREACHABLE) {
+            $plugs->{$id} = plan_one($vmid, $nic, $qemu);
         } else {
-            $plan = PVE::QemuServer::Vdpad::Client::explain($nic)->{answer} // {};
+            warn "VM $vmid $id: " . text_of($found) . "; this is what would be likely\n";
+            my $kind = $nic->{backend} eq 'vdpa' ? 'vdpa' : 'vhost-user';
+            my $mtu = $nic->{net}->{mtu} // 1;
+            $mtu = 1500 if $mtu == 1;
+            $plugs->{$id} = PVE::QemuServer::Vdpad::planned_plug($vmid, $nic, $kind, $mtu, $qemu);
         }
-        my $kind = ($plan->{chosen} // $nic->{backend}) eq 'vdpa' ? 'vdpa' : 'vhost-user';
-        my $mtu = $nic->{net}->{mtu} // 1;
-        $mtu = $plan->{mtu} // 1500 if $mtu == 1;
-        $plugs->{$id} = PVE::QemuServer::Vdpad::planned_plug($vmid, $nic, $kind, $mtu, $qemu);
     }
     return $plugs;
 }
 
 my sub prepare_one($vmid, $nic, $qemu, $is_running) {
     my $name = PVE::QemuServer::Vdpad::port_name($vmid, $nic->{id});
-    my $problem = problem($nic);
+    my $problem = problem($vmid, $nic);
     die "VM $vmid $nic->{id}: $problem\n" if $problem;
 
     my $added = PVE::QemuServer::Vdpad::Client::port_add($name, $nic);
     if ($added->{status} == $CONFLICT) {
         # Left by a VM that went away while vdpad did not answer, unless the VM itself uses it.
         die "VM $vmid $nic->{id}: $added->{text}\n"
-            if $is_running && PVE::QemuServer::Vdpad::Client::port_state($name) eq 'connected';
+            if $is_running && (PVE::QemuServer::Vdpad::Client::port_show($name)->{state} // '') eq 'connected';
         PVE::QemuServer::Vdpad::Client::port_del($name);
         $added = PVE::QemuServer::Vdpad::Client::port_add($name, $nic);
     }
@@ -122,35 +125,24 @@ my sub changed($old, $new, @keys) {
     return grep { ($old->{net}->{$_} // '') ne ($new->{net}->{$_} // '') } @keys;
 }
 
-# Can a running VM's NIC not become $new without being unplugged?
-sub needs_replug($old, $new) {
+# Can a running VM's NIC not become $new without being unplugged? Also where the backend that its port
+# is on cannot do the change.
+sub needs_replug($vmid, $old, $new) {
     return 1 if PVE::QemuServer::Vdpad::nic_title($old) ne PVE::QemuServer::Vdpad::nic_title($new)
         && !($old->{by_network} && $new->{by_network});
-    return changed($old, $new, qw(model macaddr queues mtu)) ? 1 : 0;
+    return 1 if changed($old, $new, qw(model macaddr queues mtu));
+    return 0 if !changed($old, $new, qw(bridge tag trunks rate link_down));
+
+    my $name = PVE::QemuServer::Vdpad::port_name($vmid, $old->{id});
+    my $backend = PVE::QemuServer::Vdpad::Client::port_show($name)->{backend} // return 0;
+    my $plan = PVE::QemuServer::Vdpad::Client::explain($name, $old);
+    return 0 if $plan->{status} != 0; # the change will say why
+    return PVE::QemuServer::Vdpad::lacks_for_change($plan->{answer}, $backend, $old, $new) ? 1 : 0;
 }
 
 # Does the guest have to notice, as when a cable is moved?
 sub is_moved($old, $new) {
     return changed($old, $new, qw(bridge tag)) ? 1 : 0;
-}
-
-# A switch's port can change its network by being made again under its name: QEMU connects to the
-# same path once more. When that fails, the old one is put back.
-my sub exchange($vmid, $old, $new) {
-    my $name = PVE::QemuServer::Vdpad::port_name($vmid, $new->{id});
-    PVE::QemuServer::Vdpad::Client::port_del($name);
-    my $added = PVE::QemuServer::Vdpad::Client::port_add($name, $new);
-    if ($added->{status} != 0) {
-        my $back = PVE::QemuServer::Vdpad::Client::port_add($name, $old);
-        warn "port $name cannot be put back: " . text_of($back) . "\n" if $back->{status} != 0;
-        die "VM $vmid $new->{id}: " . text_of($added) . "\n";
-    }
-    my $until = Time::HiRes::time() + $RECONNECT_WAIT_S;
-    while (PVE::QemuServer::Vdpad::Client::port_state($name) ne 'connected') {
-        last if Time::HiRes::time() > $until;
-        Time::HiRes::sleep(0.1);
-    }
-    return;
 }
 
 # Change the port of a running VM.
@@ -166,10 +158,8 @@ sub change($vmid, $old, $new) {
     }
     return if !@pairs;
     my $set = PVE::QemuServer::Vdpad::Client::port_set($name, @pairs);
-    return if $set->{status} == 0;
-    my $is_known = PVE::QemuServer::Vdpad::Client::port_state($name) ne '';
-    return exchange($vmid, $old, $new) if $is_known && $was{network} ne $spec{network};
-    die "VM $vmid $new->{id}: " . text_of($set) . "\n";
+    die "VM $vmid $new->{id}: " . text_of($set) . "\n" if $set->{status} != 0;
+    return;
 }
 
 1;
