@@ -2,7 +2,9 @@
 
 #include "vdpad/backend_external.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +96,44 @@ static void link_remove(const char *link) {
 
 	if (lstat(link, &st) == 0 && S_ISLNK(st.st_mode) && unlink(link) < 0)
 		log_warn("the link %s stays: %s", link, strerror(errno));
+}
+
+static bool has_link(const struct daemon *d, const char *file, size_t name_len) {
+	char name[PORT_NAME_SIZE];
+	const struct managed_port *port;
+
+	if (name_len >= sizeof(name))
+		return false;
+	memcpy(name, file, name_len);
+	name[name_len] = '\0';
+	port = port_set_find(&d->ports, name);
+	return port != NULL && port->port.backend == BACKEND_EXTERNAL;
+}
+
+// Links of ports whose creation was undone, or that were deleted when vdpad ended: the switch would
+// not listen where one is.
+static void sweep_links(const struct daemon *d) {
+	static const char suffix[] = ".sock";
+	char folder[PORT_PATH_SIZE], link[PORT_PATH_SIZE + NAME_MAX + 1];
+	const struct dirent *entry;
+	DIR *dir;
+
+	if (!store_is_trusted(d->store))
+		return;
+	snprintf(folder, sizeof(folder), "%s/%s", d->options.run_dir, IPC_PORT_DIR);
+	dir = opendir(folder);
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		size_t len = strlen(entry->d_name);
+
+		if (len <= strlen(suffix) ||
+		    strcmp(entry->d_name + len - strlen(suffix), suffix) != 0 ||
+		    has_link(d, entry->d_name, len - strlen(suffix)))
+			continue;
+		snprintf(link, sizeof(link), "%s/%s", folder, entry->d_name);
+		link_remove(link);
+	}
+	if (dir != NULL)
+		closedir(dir);
 }
 
 // States
@@ -335,6 +375,7 @@ int external_new(struct daemon *d, struct external **ret_external) {
 		free(x);
 		return r;
 	}
+	sweep_links(d);
 	external_configure(x);
 	*ret_external = x;
 	return 0;

@@ -61,8 +61,9 @@ static int copy_entries(const struct query *query, sd_bus_message *from, sd_bus_
 	return r;
 }
 
-// Ports that the switch does not serve now have no counters.
-static int add_without_counters(const struct query *query, sd_bus_message *to) {
+// Ports that the switch does not serve have no counters, nor have others while it (@has_switch) does not
+// answer.
+static int add_without_counters(const struct query *query, bool has_switch, sd_bus_message *to) {
 	const struct port_set *ports = &query->d->ports;
 	int r = 0;
 
@@ -70,8 +71,9 @@ static int add_without_counters(const struct query *query, sd_bus_message *to) {
 		const struct port *port = &ports->list[i]->port;
 		bool served = port->state == PORT_READY || port->state == PORT_CONNECTED;
 
-		if (!served && port->backend != BACKEND_VDPA &&
-		    is_asked_for(query, port->spec.name))
+		bool lacks = port->backend == BACKEND_EXTERNAL || (!has_switch && !served);
+
+		if (lacks && port->backend != BACKEND_VDPA && is_asked_for(query, port->spec.name))
 			r = sd_bus_message_append(to, "{sa{sv}}", port->spec.name, 0);
 	}
 	return r;
@@ -169,9 +171,10 @@ static int begin_answer(struct query *query, sd_bus_message *from) {
 
 	if (r >= 0)
 		r = sd_bus_message_open_container(query->reply, 'a', "{sa{sv}}");
+	if (r >= 0 && from != NULL)
+		r = copy_entries(query, from, query->reply);
 	if (r >= 0)
-		r = from != NULL ? copy_entries(query, from, query->reply)
-				 : add_without_counters(query, query->reply);
+		r = add_without_counters(query, from != NULL, query->reply);
 	return r;
 }
 

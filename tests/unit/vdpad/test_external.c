@@ -224,6 +224,26 @@ static void a_socket_that_left_the_configuration_degrades_its_port(void **state)
 	assert_non_null(strstr(find(f, "vm2")->reason, "another network, mode or path"));
 }
 
+// vdpad was killed after it made the link and before anybody was told that the port exists.
+static void a_link_without_a_port_is_swept_away(void **state) {
+	struct fixture *f = *state;
+	char left[128], socket[128];
+	struct error e;
+	struct stat st;
+
+	snprintf(left, sizeof(left), "%s/port/vm7.sock", f->node.run_dir);
+	snprintf(socket, sizeof(socket), "%s/port/vm8.sock", f->node.run_dir);
+	assert_int_equal(store_set_trusted(f->node.d->store, &e), 0);
+	node_stop_vdpad(&f->node);
+	assert_int_equal(symlink(f->client.sun_path, left), 0);
+	strcpy(f->server.sun_path, socket);
+	close(listen_on(&f->server)); // of the switch
+	node_start_vdpad(&f->node);
+	assert_int_equal(lstat(left, &st), -1);
+	assert_int_equal(lstat(socket, &st), 0);
+	assert_int_equal(lstat(f->client.sun_path, &st), 0);
+}
+
 // One network, ports on both backends: it is on the switch for as long as the switch needs it.
 static void the_switch_gives_a_network_up_though_a_socket_stays_on_it(void **state) {
 	struct fixture *f = *state;
@@ -249,6 +269,7 @@ int main(void) {
 		WITH_NODE(where_qemu_listens_it_is_seen_whether_the_other_switch_came),
 		WITH_NODE(a_restart_of_vdpad_finds_ports_and_links_again),
 		WITH_NODE(a_socket_that_left_the_configuration_degrades_its_port),
+		WITH_NODE(a_link_without_a_port_is_swept_away),
 		WITH_NODE(the_switch_gives_a_network_up_though_a_socket_stays_on_it),
 	};
 	int failed;
