@@ -7,15 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "netlink/uevent.h"
 #include "netlink/vdpa_inventory.h"
 #include "vdpad/util/ipc.h"
 #include "vdpad/util/log.h"
-
-#define USEC_PER_MS 1000
-#define QUIET_MS 50 // uevents come in swarms: one signal for each
 
 #define KIND(kind_words, kind_run, kind_append)                                            \
 	{                                                                                  \
@@ -382,82 +377,28 @@ int service_vdpa_add(sd_bus_message *m, void *userdata, sd_bus_error *ret_error)
 	return service_job_submit(&job->head);
 }
 
-// ---- Uevents ------------------------------------------------------------------------------------
-
-static int on_quiet(sd_event_source *source, uint64_t usec, void *userdata) {
-	struct service_vdpa *vdpa = userdata;
-
-	(void)source;
-	(void)usec;
-	vdpa->changed(vdpa->userdata);
-	return 0;
-}
-
-// The first of a swarm starts the clock; the others do not put it back.
-static void tell_soon(struct service_vdpa *vdpa) {
-	int enabled;
-
-	if (sd_event_source_get_enabled(vdpa->on_quiet, &enabled) > 0)
-		return;
-	sd_event_source_set_time_relative(vdpa->on_quiet, QUIET_MS * USEC_PER_MS);
-	sd_event_source_set_enabled(vdpa->on_quiet, SD_EVENT_ONESHOT);
-}
-
-static int on_uevent(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-	struct service_vdpa *vdpa = userdata;
-	struct uevent uevent;
-	int r;
-
-	(void)source;
-	(void)revents;
-	do {
-		r = uevent_receive(fd, &uevent);
-		if (r > 0 || r == -ENOBUFS)
-			tell_soon(vdpa);
-	} while (r > 0);
-	return 0;
-}
+// ---- The service --------------------------------------------------------------------------------
 
 static void on_recovered(void *userdata) {
-	tell_soon(userdata);
+	struct service_vdpa *vdpa = userdata;
+
+	vdpa_watch_tell(&vdpa->watch);
 }
 
 int service_vdpa_init(
 	struct service_vdpa *vdpa, sd_event *event, const struct vdpa_kernel *kernel,
 	void (*changed)(void *userdata), void *userdata, struct error *e
 ) {
-	_cleanup_close_ int fd = -EBADF;
 	int r;
 
-	*vdpa = (struct service_vdpa){
-		.kernel = kernel,
-		.changed = changed,
-		.userdata = userdata,
-	};
-	r = service_jobs_init(&vdpa->jobs, event, kernel->roots, on_recovered, vdpa, e);
+	*vdpa = (struct service_vdpa){.kernel = kernel};
+	r = vdpa_watch_init(&vdpa->watch, event, changed, userdata, e);
 	if (r < 0)
 		return r;
-	r = sd_event_add_time_relative(
-		event, &vdpa->on_quiet, CLOCK_MONOTONIC, 0, QUIET_MS * USEC_PER_MS / 2, on_quiet,
-		vdpa
-	);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(vdpa->on_quiet, SD_EVENT_OFF);
-	if (r >= 0)
-		r = uevent_open(&fd);
-	if (r >= 0)
-		r = sd_event_add_io(event, &vdpa->on_uevent, fd, EPOLLIN, on_uevent, vdpa);
-	if (r >= 0)
-		r = sd_event_source_set_io_fd_own(vdpa->on_uevent, true);
-	if (r < 0)
-		return error_set(e, -r, "cannot watch the kernel's devices: %s", strerror(-r));
-	TAKE_FD(fd);
-	return 0;
+	return service_jobs_init(&vdpa->jobs, event, kernel->roots, on_recovered, vdpa, e);
 }
 
 void service_vdpa_done(struct service_vdpa *vdpa) {
 	service_jobs_done(&vdpa->jobs);
-	sd_event_source_disable_unref(vdpa->on_uevent);
-	sd_event_source_disable_unref(vdpa->on_quiet);
-	*vdpa = (struct service_vdpa){0};
+	vdpa_watch_done(&vdpa->watch);
 }

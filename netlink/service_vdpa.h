@@ -10,13 +10,12 @@
 
 #include "netlink/service_job.h"
 #include "netlink/vdpa_device.h"
+#include "netlink/vdpa_watch.h"
 
 struct service_vdpa {
 	struct service_jobs jobs;
 	const struct vdpa_kernel *kernel; // borrowed, for as long as the process lasts
-	sd_event_source *on_uevent, *on_quiet;
-	void (*changed)(void *userdata);
-	void *userdata;
+	struct vdpa_watch watch;
 };
 
 // @changed is called when vdpad should look again. Returns 0, or -errno with @e filled; call

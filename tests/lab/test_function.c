@@ -89,7 +89,7 @@ static bool is_only_in_vlan_20(const char *name) {
 	snprintf(
 		command, sizeof(command),
 		"test \"$(bridge vlan show dev %s | sed 1d | xargs)\" = '%s 20 PVID Egress "
-	        "Untagged'",
+		"Untagged'",
 		name, name
 	);
 	return lab_shell(command, SHELL_MS) == 0;

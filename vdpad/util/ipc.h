@@ -160,7 +160,8 @@
 // signal VdpaChanged()          look again: a uevent of the bus, of a function that may be a management
 //                               device, or events were lost
 //
-// Functions of a PF. A step is a pair: what is done in words, and the netlink message or the write to sysfs
+// Functions of a PF, in another thread of their own: firmware takes seconds. Errors are as above, and while
+// vDPA hangs they are ETIMEDOUT at once. A step is a pair: what is done in words, and the netlink message or the write to sysfs
 // behind it. With dry_run nothing is changed. FUNCTION is "vfN" or "sfN" (N the user's number of the subfunction).
 // EnsureVfs(s pf, u count, b dry_run) -> a(ss) steps
 //     As many VFs, bound to their driver, in switchdev mode where the device has an e-switch. VFs that are there in
