@@ -157,7 +157,7 @@ int sriov_ensure(struct nic *nic, uint32_t count, struct error *e) {
 			nic->pf, (unsigned int)n, count
 		);
 	r = check_total(nic, count, e);
-	if (r == 0 && n == 0) {
+	if (r == 0 && n == 0 && count != 0) {
 		r = sriov_ensure_switchdev(nic, &switched, e);
 		if (r == -EOPNOTSUPP) // no e-switch, or one that wants its VFs first: legacy
 			r = 0;

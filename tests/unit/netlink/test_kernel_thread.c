@@ -18,12 +18,12 @@
 struct bench {
 	sd_event *event;
 	struct kernel_thread *thread;
-	sem_t gate; // what a hanging job waits for
+	sem_t hanging, gate; // a job has begun to hang; what it waits for
 	sem_t freed;
 	int n_run, n_answered, n_recovered;
 	int run_order[JOBS_MAX];
-	int late_of
-		[JOBS_MAX]; // by id: 0 not answered, -1 in time, else the id of the late one plus 1
+	// By id: 0 not answered, -1 in time, else the id of the late one plus 1.
+	int late_of[JOBS_MAX];
 };
 
 struct job {
@@ -36,8 +36,10 @@ struct job {
 static void run(struct kernel_job *base) {
 	struct job *job = (struct job *)base;
 
-	if (job->hangs)
+	if (job->hangs) {
+		sem_post(&job->bench->hanging);
 		sem_wait(&job->bench->gate);
+	}
 	job->bench->run_order[job->bench->n_run++] = job->id;
 }
 
@@ -64,6 +66,7 @@ static int setup(void **state) {
 	struct error e;
 
 	b = (struct bench){0};
+	sem_init(&b.hanging, 0, 0);
 	sem_init(&b.gate, 0, 0);
 	sem_init(&b.freed, 0, 0);
 	*state = &b;
@@ -189,7 +192,7 @@ static void it_ends_while_a_job_hangs(void **state) {
 
 	submit(b, 0, true);
 	submit(b, 1, false);
-	usleep(1000);
+	sem_wait(&b->hanging);
 	kernel_thread_free(b->thread);
 	b->thread = NULL;
 	assert_int_equal(b->n_answered, 2);

@@ -69,6 +69,7 @@ static void vfs_that_are_there_are_success_and_another_number_is_busy(void **sta
 	struct fake_devlink *d = *state;
 	struct error e;
 
+	assert_int_equal(ensure(d, 0, &e), 0);
 	fake_file(&d->v.sysfs, NUMVFS, "4\n");
 	assert_int_equal(ensure(d, 4, &e), 0);
 	assert_int_equal(d->mode, DEVLINK_MODE_LEGACY); // switching would take their drivers away
