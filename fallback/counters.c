@@ -4,6 +4,7 @@
 
 static const char *const drop_reason_names[DROP_REASONS] = {
 	[DROP_RUNT] = "runt",
+	[DROP_MALFORMED] = "malformed",
 	[DROP_BAD_SOURCE] = "bad_source",
 	[DROP_RESERVED] = "reserved",
 	[DROP_TAGGED] = "tagged",
@@ -14,7 +15,6 @@ static const char *const drop_reason_names[DROP_REASONS] = {
 	[DROP_NOT_READY] = "not_ready",
 	[DROP_TOO_BIG] = "too_big",
 	[DROP_RING_FULL] = "ring_full",
-	[DROP_NO_MEMORY] = "no_memory",
 	[DROP_IO_ERROR] = "io_error",
 };
 
@@ -35,24 +35,4 @@ void counters_add(struct port_counters *sum, const struct port_counters *counter
 		add_other(&sum->rx_drop[i], &counters->rx_drop[i]);
 		add_other(&sum->tx_drop[i], &counters->tx_drop[i]);
 	}
-}
-
-static uint64_t total_bytes(struct rte_mbuf **frames, uint16_t n_frames) {
-	uint64_t bytes = 0;
-
-	for (uint16_t i = 0; i < n_frames; i++)
-		bytes += frames[i]->pkt_len;
-	return bytes;
-}
-
-void counters_received(
-	struct port_counters *counters, struct rte_mbuf **frames, uint16_t n_frames
-) {
-	counter_add(&counters->rx_packets, n_frames);
-	counter_add(&counters->rx_bytes, total_bytes(frames, n_frames));
-}
-
-void counters_sent(struct port_counters *counters, struct rte_mbuf **frames, uint16_t n_frames) {
-	counter_add(&counters->tx_packets, n_frames);
-	counter_add(&counters->tx_bytes, total_bytes(frames, n_frames));
 }

@@ -6,11 +6,12 @@
 
 #include <stdint.h>
 
-#include <rte_mbuf.h>
+#include <rte_common.h>
 
 // Why a frame was dropped. The one list of reasons: counters.c has the names that people see.
 enum drop_reason {
 	DROP_RUNT,        // rx: shorter than an Ethernet header
+	DROP_MALFORMED,   // rx: the guest's descriptors are no frame in its memory
 	DROP_BAD_SOURCE,  // rx: the source address is a group address or zero
 	DROP_RESERVED,    // rx: to 01:80:c2:00:00:0x, which a bridge must not forward
 	DROP_TAGGED,      // rx: a VLAN tag where none is allowed
@@ -19,9 +20,8 @@ enum drop_reason {
 	DROP_NO_RECEIVER, // rx: nobody else is in the VLAN
 	DROP_LINK_DOWN,   // both: the port's link is down
 	DROP_NOT_READY,   // tx: no peer, or the guest's driver is not ready
-	DROP_TOO_BIG,     // tx: longer than the receiver's MTU
+	DROP_TOO_BIG,     // rx: longer than any frame; tx: than the receiver's MTU
 	DROP_RING_FULL,   // tx: the receiver does not keep up
-	DROP_NO_MEMORY,   // tx: no packet buffers for the segments of a TSO frame
 	DROP_IO_ERROR,    // tx: the kernel refused the frame
 	DROP_REASONS,     // how many
 };
@@ -46,8 +46,17 @@ static inline void counter_add(uint64_t *counter, uint64_t n) {
 // Add the counters of another thread to @sum.
 void counters_add(struct port_counters *sum, const struct port_counters *counters);
 
-// Count frames that arrived.
-void counters_received(struct port_counters *counters, struct rte_mbuf **frames, uint16_t n_frames);
+// Count frames that arrived, or were handed to the receiver.
+static inline void counters_received(
+	struct port_counters *counters, uint64_t n_frames, uint64_t bytes
+) {
+	counter_add(&counters->rx_packets, n_frames);
+	counter_add(&counters->rx_bytes, bytes);
+}
 
-// Count frames that were handed to the receiver.
-void counters_sent(struct port_counters *counters, struct rte_mbuf **frames, uint16_t n_frames);
+static inline void counters_sent(
+	struct port_counters *counters, uint64_t n_frames, uint64_t bytes
+) {
+	counter_add(&counters->tx_packets, n_frames);
+	counter_add(&counters->tx_bytes, bytes);
+}

@@ -12,12 +12,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>
-#include <rte_mbuf.h>
 
-#include "fallback/rx_buffers.h"
-
-#define JUMBO_DATA_BYTES 9216 // MTU 9000 with all headers, and what a guest adds to it
-#define CACHE_BUFFERS 256     // of each thread
 #define MAX_ARGS 16
 #define NO_DEVICE "ffff:ff:1f.7" // to allow this one only keeps DPDK's hands off all that exist
 
@@ -80,8 +75,6 @@ int eal_start(uint32_t memory_mb, bool pci, bool verbose, bool *ret_hugepages, s
 	argv[argc++] = (char *)"--no-telemetry";
 	argv[argc++] = (char *)"--iova-mode=va";
 	argv[argc++] = verbose ? (char *)"--log-level=info" : (char *)"--log-level=warning";
-	if (!verbose) // a peer must not be able to fill the log
-		argv[argc++] = (char *)"--log-level=lib.vhost.*:critical";
 	if (hugepages) { // taken as they are needed
 		argv[argc++] = (char *)"--in-memory";
 	} else {
@@ -100,30 +93,4 @@ int eal_start(uint32_t memory_mb, bool pci, bool verbose, bool *ret_hugepages, s
 		);
 	*ret_hugepages = hugepages;
 	return 0;
-}
-
-static int new_pool(
-	const char *name, unsigned int n, uint16_t data_bytes, struct rte_mempool **ret_pool,
-	struct error *e
-) {
-	struct rte_mempool *pool = rte_pktmbuf_pool_create(
-		name, n, CACHE_BUFFERS, 0, RTE_PKTMBUF_HEADROOM + data_bytes, SOCKET_ID_ANY
-	);
-
-	if (pool == NULL)
-		return error_set(
-			e, ENOMEM,
-			"no memory for %u packet buffers of %u bytes (%s): raise memory_mb", n,
-			data_bytes, rte_strerror(rte_errno)
-		);
-	*ret_pool = pool;
-	return 0;
-}
-
-int eal_buffers_new(uint16_t n_workers, struct rte_mempool **ret_pool, struct error *e) {
-	return new_pool("buffers", 4096 + 2048U * n_workers, BUFFER_DATA_BYTES, ret_pool, e);
-}
-
-int eal_jumbo_buffers_new(uint16_t n_workers, struct rte_mempool **ret_pool, struct error *e) {
-	return new_pool("jumbo_buffers", 512 + 512U * n_workers, JUMBO_DATA_BYTES, ret_pool, e);
 }

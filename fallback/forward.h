@@ -11,8 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <rte_mempool.h>
-
 #include "fallback/counters.h"
 #include "fallback/fdb.h"
 #include "fallback/port.h"
@@ -58,12 +56,12 @@ void forward_table_add(
 struct forward_context {
 	const struct forward_table *table;
 	struct port_counters *counters; // of this worker, by port id
-	struct rte_mempool *pool; // for segments of frames that a receiver does not take whole
+	struct port_context *io;
 	uint32_t now_s;
 };
 
-// Forward one burst that arrived on @in. Consumes every frame.
+// Forward one burst that arrived on @in. The frames are not used afterwards.
 void forward_burst(
-	const struct forward_context *ctx, const struct forward_port *in, struct rte_mbuf **frames,
+	const struct forward_context *ctx, const struct forward_port *in, struct frame *frames,
 	uint16_t n_frames
 );

@@ -6,37 +6,29 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include <rte_byteorder.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_jhash.h>
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
-#define MAX_TAGS 2         // in front of the IP header
-#define MAX_EXTENSIONS 8   // IPv6 headers followed
-#define ADDRESSES_BYTES 12 // of an Ethernet header
+#define MAX_TAGS 2       // in front of the IP header
+#define MAX_EXTENSIONS 8 // IPv6 headers followed
 #define IPV6_NEXT_HOP_BY_HOP 0
 #define IPV6_NEXT_ROUTING 43
 #define IPV6_NEXT_OPTIONS 60
 
-// @len bytes at @offset if the first segment has them, else NULL.
-static const void *head_at(const struct rte_mbuf *m, uint32_t offset, uint32_t len) {
-	if (offset + len > m->data_len)
-		return NULL;
-	return rte_pktmbuf_mtod_offset(m, const void *, offset);
+// @len bytes at @offset if the head has them, else NULL.
+static const void *head_at(const struct ring_frame *bytes, uint32_t offset, uint32_t len) {
+	return offset + len > bytes->head_size ? NULL : bytes->head + offset;
 }
 
-uint16_t frame_ether_type(const struct rte_mbuf *m) {
-	const rte_be16_t *type = head_at(m, ADDRESSES_BYTES, sizeof(*type));
-
-	return type == NULL ? 0 : rte_be_to_cpu_16(*type);
-}
-
-static bool parse_l2(const struct rte_mbuf *m, uint16_t *ret_l2_len, uint16_t *ret_type) {
+static bool parse_l2(const struct ring_frame *bytes, uint16_t *ret_l2_len, uint16_t *ret_type) {
 	uint16_t l2_len = FRAME_HEADER_BYTES;
 
 	for (int tags = 0; tags <= MAX_TAGS; tags++, l2_len += FRAME_TAG_BYTES) {
-		const rte_be16_t *type = head_at(m, l2_len - sizeof(*type), sizeof(*type));
+		const rte_be16_t *type = head_at(bytes, l2_len - sizeof(*type), sizeof(*type));
 
 		if (type == NULL)
 			return false;
@@ -52,9 +44,9 @@ static bool parse_l2(const struct rte_mbuf *m, uint16_t *ret_l2_len, uint16_t *r
 
 // Fill in l3_len and l4_bytes; *ret_protocol is what follows.
 static bool parse_ipv4(
-	const struct rte_mbuf *m, struct frame_layout *layout, uint8_t *ret_protocol
+	const struct ring_frame *bytes, struct frame_layout *layout, uint8_t *ret_protocol
 ) {
-	const struct rte_ipv4_hdr *ip = head_at(m, layout->l2_len, sizeof(*ip));
+	const struct rte_ipv4_hdr *ip = head_at(bytes, layout->l2_len, sizeof(*ip));
 	uint16_t total;
 
 	if (ip == NULL || (ip->version_ihl >> 4) != 4)
@@ -71,9 +63,9 @@ static bool parse_ipv4(
 }
 
 static bool parse_ipv6(
-	const struct rte_mbuf *m, struct frame_layout *layout, uint8_t *ret_protocol
+	const struct ring_frame *bytes, struct frame_layout *layout, uint8_t *ret_protocol
 ) {
-	const struct rte_ipv6_hdr *ip = head_at(m, layout->l2_len, sizeof(*ip));
+	const struct rte_ipv6_hdr *ip = head_at(bytes, layout->l2_len, sizeof(*ip));
 	uint32_t extensions_bytes = 0;
 	uint16_t payload;
 	uint8_t next;
@@ -86,7 +78,7 @@ static bool parse_ipv6(
 	     next == IPV6_NEXT_HOP_BY_HOP || next == IPV6_NEXT_ROUTING || next == IPV6_NEXT_OPTIONS;
 	     i++) {
 		const uint8_t *extension =
-			head_at(m, layout->l2_len + sizeof(*ip) + extensions_bytes, 2);
+			head_at(bytes, layout->l2_len + sizeof(*ip) + extensions_bytes, 2);
 
 		if (extension == NULL || i == MAX_EXTENSIONS)
 			return false;
@@ -101,89 +93,113 @@ static bool parse_ipv6(
 	return true;
 }
 
-static bool parse_l4(const struct rte_mbuf *m, struct frame_layout *layout, uint8_t protocol) {
+static bool parse_l4(
+	const struct ring_frame *bytes, struct frame_layout *layout, uint8_t protocol
+) {
 	uint32_t offset = (uint32_t)layout->l2_len + layout->l3_len;
 	const struct rte_tcp_hdr *tcp;
 
 	switch (protocol) {
 	case IPPROTO_TCP:
-		tcp = head_at(m, offset, sizeof(*tcp));
+		tcp = head_at(bytes, offset, sizeof(*tcp));
 		if (tcp == NULL)
 			return false;
 		layout->tcp = true;
 		layout->l4_len = (uint16_t)((tcp->data_off >> 4) * 4);
-		if (layout->l4_len < sizeof(*tcp) || head_at(m, offset, layout->l4_len) == NULL)
+		if (layout->l4_len < sizeof(*tcp) || head_at(bytes, offset, layout->l4_len) == NULL)
 			return false;
 		break;
 	case IPPROTO_UDP:
 		layout->l4_len = sizeof(struct rte_udp_hdr);
-		if (head_at(m, offset, layout->l4_len) == NULL)
+		if (head_at(bytes, offset, layout->l4_len) == NULL)
 			return false;
 		break;
 	default:
 		return false;
 	}
-	return layout->l4_bytes >= layout->l4_len && offset + layout->l4_bytes <= m->pkt_len;
+	return layout->l4_bytes >= layout->l4_len && offset + layout->l4_bytes <= bytes->size;
 }
 
-bool frame_parse(const struct rte_mbuf *m, struct frame_layout *ret_layout) {
+bool frame_parse(const struct ring_frame *bytes, struct frame_layout *ret_layout) {
 	struct frame_layout layout = {0};
 	uint16_t type;
 	uint8_t protocol;
 
-	if (!parse_l2(m, &layout.l2_len, &type))
+	if (!parse_l2(bytes, &layout.l2_len, &type))
 		return false;
 	switch (type) {
 	case RTE_ETHER_TYPE_IPV4:
 		layout.ipv4 = true;
-		if (!parse_ipv4(m, &layout, &protocol))
+		if (!parse_ipv4(bytes, &layout, &protocol))
 			return false;
 		break;
 	case RTE_ETHER_TYPE_IPV6:
-		if (!parse_ipv6(m, &layout, &protocol))
+		if (!parse_ipv6(bytes, &layout, &protocol))
 			return false;
 		break;
 	default:
 		return false;
 	}
-	if (!parse_l4(m, &layout, protocol))
+	if (!parse_l4(bytes, &layout, protocol))
 		return false;
 	layout.plain = (layout.ipv4 || layout.l3_len == sizeof(struct rte_ipv6_hdr)) &&
-		(uint32_t)layout.l2_len + layout.l3_len + layout.l4_bytes == m->pkt_len;
+		(uint32_t)layout.l2_len + layout.l3_len + layout.l4_bytes == bytes->size;
 	*ret_layout = layout;
 	return true;
 }
 
-int frame_pop_tag(struct rte_mbuf *m) {
-	const rte_be16_t *tci = head_at(m, FRAME_HEADER_BYTES, sizeof(*tci));
-	char *start = rte_pktmbuf_mtod(m, char *);
+int frame_pop_tag(struct frame *f) {
+	struct ring_frame *bytes = f->bytes;
 	int vlan;
 
-	if (tci == NULL || head_at(m, 0, FRAME_HEADER_BYTES + FRAME_TAG_BYTES) == NULL)
+	if (bytes->head_size < FRAME_HEADER_BYTES + FRAME_TAG_BYTES)
 		return -EBADMSG;
-	vlan = rte_be_to_cpu_16(*tci) & 0xfff;
-	memmove(start + FRAME_TAG_BYTES, start, ADDRESSES_BYTES);
-	rte_pktmbuf_adj(m, FRAME_TAG_BYTES);
-	if (m->ol_flags & FRAME_OFFLOAD_FLAGS)
-		m->l2_len -= FRAME_TAG_BYTES;
+	vlan = (bytes->head[FRAME_HEADER_BYTES] << 8 | bytes->head[FRAME_HEADER_BYTES + 1]) & 0xfff;
+	memmove(bytes->head + FRAME_TAG_BYTES, bytes->head, FRAME_ADDRESSES_BYTES);
+	bytes->head += FRAME_TAG_BYTES;
+	bytes->head_size -= FRAME_TAG_BYTES;
+	bytes->size -= FRAME_TAG_BYTES;
+	if (f->needs != 0)
+		f->layout.l2_len -= FRAME_TAG_BYTES;
 	return vlan;
 }
 
-uint32_t frame_flow_hash(const struct rte_mbuf *m) {
+uint32_t frame_flow_hash(const struct frame *f) {
 	uint32_t words[9]; // what tells the flow: addresses and ports
-	struct frame_layout layout;
+	struct frame_layout layout = f->layout;
 	uint32_t offset, bytes;
-	const char *ip;
+	const uint8_t *ip;
 
-	if (!frame_parse(m, &layout)) { // of one pair of stations, then
-		memcpy(words, rte_pktmbuf_mtod(m, const void *), ADDRESSES_BYTES);
-		return rte_jhash_32b(words, ADDRESSES_BYTES / sizeof(words[0]), 0);
+	if (f->needs == 0 && !frame_parse(f->bytes, &layout)) { // of one pair of stations, then
+		memcpy(words, f->bytes->head, FRAME_ADDRESSES_BYTES);
+		return rte_jhash_32b(words, FRAME_ADDRESSES_BYTES / sizeof(words[0]), 0);
 	}
-	ip = rte_pktmbuf_mtod_offset(m, const char *, layout.l2_len);
+	ip = f->bytes->head + layout.l2_len;
 	offset = layout.ipv4 ? offsetof(struct rte_ipv4_hdr, src_addr)
 			     : offsetof(struct rte_ipv6_hdr, src_addr);
 	bytes = layout.ipv4 ? 8 : 32;
 	memcpy(words, ip + offset, bytes);
 	memcpy(&words[bytes / sizeof(words[0])], ip + layout.l3_len, sizeof(words[0]));
 	return rte_jhash_32b(words, bytes / sizeof(words[0]) + 1, 0);
+}
+
+// Add a piece that begins @offset bytes behind the start of what is summed: at an odd one, its
+// bytes are the other halves of the words.
+static uint32_t add_piece(uint32_t sum, uint32_t offset, const void *piece, uint32_t size) {
+	uint16_t part = rte_raw_cksum(piece, size);
+
+	return sum + (offset % 2 == 0 ? part : rte_bswap16(part));
+}
+
+uint16_t frame_sum(const struct ring_frame *bytes, uint16_t start) {
+	uint32_t offset = bytes->head_size - start;
+	uint32_t sum = add_piece(0, 0, bytes->head + start, offset);
+
+	for (uint16_t i = 0; i < bytes->n_segments; i++) {
+		sum = add_piece(sum, offset, bytes->segments[i].host, bytes->segments[i].size);
+		offset += bytes->segments[i].size;
+	}
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
 }

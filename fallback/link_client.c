@@ -45,7 +45,6 @@ struct link_client {
 	char cpus[CPUS_SIZE];
 	uint32_t memory_mb;
 	bool hugepages;
-	struct rte_mempool *pool;
 	struct workers *workers;
 	bool pci;
 	struct control control; // what serves vdpad; its sw is NULL before the first settings
@@ -99,7 +98,7 @@ static int start_hw(struct link_client *client, struct error *e) {
 	return r < 0 ? error_set(e, -r, "devices: %s", strerror(-r)) : 0;
 }
 
-// The first time: EAL, buffers, workers, the switch.
+// The first time: EAL, workers, the switch.
 static int start_switch(
 	struct link_client *client, const struct settings *settings, struct error *e
 ) {
@@ -115,15 +114,12 @@ static int start_switch(
 	r = eal_start(settings->memory_mb, client->pci, client->verbose, &client->hugepages, e);
 	if (r < 0)
 		return r;
-	r = eal_buffers_new((uint16_t)n_cpus, &client->pool, e);
+	r = workers_new(cpus, (uint16_t)n_cpus, &client->workers, e);
 	if (r < 0)
 		return r;
-	r = workers_new(cpus, (uint16_t)n_cpus, client->pool, &client->workers, e);
+	r = switch_new(client->workers, client->event, &client->control.sw, e);
 	if (r < 0)
 		return r;
-	client->control.sw = switch_new(client->workers, client->pool);
-	if (client->control.sw == NULL)
-		return error_set(e, ENOMEM, "out of memory");
 	r = sd_event_add_io(
 		client->event, &client->changes, switch_changed_fd(client->control.sw), EPOLLIN,
 		on_changes, client
@@ -369,7 +365,6 @@ void link_client_free(struct link_client *client) {
 	hw_vdpa_free(client->control.hw);
 	switch_free(client->control.sw);
 	workers_free(client->workers);
-	rte_mempool_free(client->pool);
 	sd_event_unref(client->event);
 	free(client);
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Checksum and segmentation offload: from the sender's form into that of frame.h, out of it, and
+// Checksum and segmentation offload: what a sender asks for, checked; what a receiver is told; and
 // its resolution in software for a receiver that cannot take it.
 //
-// A guest's request is distrusted. A well-formed TCP or UDP request is passed on; a checksum
-// request of another shape (a tunnel's inner header, an IPv6 extension header) is finished here and
-// now; a request that contradicts the frame is refused.
+// A guest's request is distrusted. A well-formed TCP or UDP request is passed on, its checksum
+// field untouched; a checksum request of another shape (a tunnel's inner header, an IPv6 extension
+// header) is finished here and now; a request that contradicts the frame is refused.
+//
+// Nothing is gathered: a checksum is summed over the sender's memory, and a segment of a TSO frame
+// is a head of ours before pieces of that memory. So even these are copied once, into the receiver.
 
 #pragma once
 
@@ -12,36 +15,59 @@
 #include <stdint.h>
 
 #include <linux/virtio_net.h>
-#include <rte_mbuf.h>
-#include <rte_mempool.h>
+
+#include "fallback/frame.h"
 
 // A TSO frame makes at most so many frames: 64 KiB at 536 bytes, IPv4's smallest MTU. More is
-// refused, as one tiny gso_size would let a guest keep the switch busy and empty its buffers.
+// refused, as one tiny gso_size would let a guest keep the switch busy.
 #define OFFLOAD_MAX_SEGMENTS 128
+#define OFFLOAD_SEGMENTS_AT_ONCE 32
+// Each ends where a piece of the sender's memory ends, or a segment of TCP.
+#define OFFLOAD_PIECES (RING_FRAME_SEGMENTS + 1 + OFFLOAD_SEGMENTS_AT_ONCE)
 
-// Take the request in a virtio-net header that came with @m. @hdr is the caller's private copy.
-// Returns 0, or -EBADMSG if the request contradicts the frame.
-int offload_from_header(struct rte_mbuf *m, const struct virtio_net_hdr *hdr);
+// Cold half of offload_check().
+int offload_check_request(struct frame *f);
 
-// Take the request from the receive flags that librte_vhost leaves with
-// RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS. Returns as above.
-int offload_from_rx_flags(struct rte_mbuf *m);
+// Take the request that came with the frame (f->bytes->offload). Returns 0 with f->needs and what
+// goes with it set, or -EBADMSG if the request contradicts the frame.
+static inline int offload_check(struct frame *f) {
+	const struct virtio_net_hdr_v1 *hdr = &f->bytes->offload;
 
-// Describe the offload state of @m in @ret_hdr, for a receiver that gets @tag_bytes more in front
-// of the IP header than @m has. Writes the exact pseudo-header checksum, with the length, into the
-// frame.
-void offload_to_header(struct rte_mbuf *m, uint16_t tag_bytes, struct virtio_net_hdr *ret_hdr);
+	f->needs = 0;
+	if (!(hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && hdr->gso_type == VIRTIO_NET_HDR_GSO_NONE)
+		return 0;
+	return offload_check_request(f);
+}
 
-// Whether a receiver that takes @offloads (PORT_TAKES_*) must not get @m as it is.
-bool offload_must_resolve(const struct rte_mbuf *m, uint32_t offloads);
+// Describe what is left to do in @ret_hdr, for a receiver that gets @tag_bytes more in front of the
+// IP header than @f has.
+void offload_describe(const struct frame *f, uint16_t tag_bytes, struct virtio_net_hdr_v1 *ret_hdr);
 
-// Finish the TCP or UDP checksum of a frame that wants it and is no TSO frame.
-void offload_finish_checksum(struct rte_mbuf *m);
+// Whether a receiver that takes @offloads (PORT_TAKES_*) must not get @f as it is.
+static inline bool offload_must_resolve(const struct frame *f, uint32_t offloads) {
+	return (f->needs & ~offloads) != 0;
+}
 
-// Cut a TSO frame into complete frames, checksums included, in new mbufs of @pool. Borrows @m.
-// Returns how many (1 to OFFLOAD_MAX_SEGMENTS, all in @segments, owned by the caller), -E2BIG for
-// more, or -ENOMEM; no segment is left over then.
-int offload_segment(
-	const struct rte_mbuf *m, struct rte_mempool *pool,
-	struct rte_mbuf *segments[static OFFLOAD_MAX_SEGMENTS]
-);
+// Finish the TCP or UDP checksum of a frame that needs no more than that. The result is right for
+// every receiver.
+void offload_finish_checksum(struct frame *f);
+
+// A TSO frame on its way into complete frames, some at a time.
+struct offload_cutter {
+	const struct frame *from;
+	uint32_t offset; // bytes of payload that are cut
+	uint32_t n_cut;  // segments so far
+	uint16_t i;  // the piece of the sender's memory to go on with: 0 is the rest of the head
+	uint32_t at; // and where in it
+	struct frame frames[OFFLOAD_SEGMENTS_AT_ONCE];
+	struct ring_frame bytes[OFFLOAD_SEGMENTS_AT_ONCE];
+	uint8_t heads[OFFLOAD_SEGMENTS_AT_ONCE][RING_HEAD_ROOM + RING_HEAD_SIZE];
+	struct segment pieces[OFFLOAD_PIECES];
+};
+
+// Begin with @f (borrowed until the last frame is sent). Returns 0, or -E2BIG for more than
+// OFFLOAD_MAX_SEGMENTS.
+int offload_cut_begin(struct offload_cutter *cutter, const struct frame *f);
+
+// The next frames, in cutter->frames until the next call; how many, 0 at the end.
+uint16_t offload_cut_next(struct offload_cutter *cutter);

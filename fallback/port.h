@@ -2,8 +2,9 @@
 // The narrow interface between a port and the forwarding code. A guest's port, a TAP and, later, a
 // NIC are alike behind it. rx is into the switch, tx out of it.
 //
-// Threads. poll, arm and disarm are called by the one worker that owns the port; send by any
-// worker, several at a time; stop by the main thread when no worker can reach the port any more.
+// Threads. poll, release, arm and disarm are called by the one worker that owns the port; send by
+// any worker, several at a time; stop by the main thread when no worker can reach the port any
+// more.
 
 #pragma once
 
@@ -11,35 +12,43 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <rte_mbuf.h>
-
 #include "fallback/counters.h"
+#include "fallback/frame.h"
+#include "fallback/offload.h"
+#include "fallback/vhost/notify.h"
+#include "fallback/vhost/ring.h"
 
-#define BURST_FRAMES 32 // librte_vhost moves no more in one call
+#define BURST_FRAMES RING_BURST
 
-// What a receiver takes besides complete frames (bits of switch_port.offloads).
-enum {
-	PORT_TAKES_CSUM = 1 << 0, // an unfinished TCP or UDP checksum
-	PORT_TAKES_TSO4 = 1 << 1, // unsegmented TCP over IPv4
-	PORT_TAKES_TSO6 = 1 << 2, // unsegmented TCP over IPv6
+// What a port reads into that must offer memory before it knows how long the frame is: one frame of
+// any size, many of the usual ones.
+#define PORT_BUFFER_BYTES (4 * (RING_HEAD_ROOM + RING_MAX_FRAME))
+
+// What a worker lends to its ports. The frames in hand are in here, so one burst at a time.
+struct port_context {
+	struct notifier notifier;
+	struct ring_burst burst;
+	struct offload_cutter cutter;
+	uint8_t buffer[PORT_BUFFER_BYTES];
 };
 
-struct rx_buffers;
 struct switch_port;
 
 struct switch_port_ops {
-	// Take up to @max (at most BURST_FRAMES) frames. They have their offload state in the form
-	// of frame.h and belong to the caller. Counts what it drops, not what it returns.
+	// Take up to BURST_FRAMES frames, their offload requests checked; they stay good until
+	// release(). Counts what it drops, not what it returns.
 	uint16_t (*poll
-	)(struct switch_port *port, struct rx_buffers *buffers, struct port_counters *counters,
-	  struct rte_mbuf **frames, uint16_t max);
+	)(struct switch_port *port, struct port_context *ctx, struct port_counters *counters,
+	  struct frame *frames);
 
-	// Hand over up to BURST_FRAMES frames. Borrows them: it copies, and a port that keeps a
-	// frame takes its own reference. It may finish or rewrite a frame's L4 checksum field,
-	// nothing else. Counts what it sent and what it dropped.
+	// The frames of the last poll() that brought any are not used any more.
+	void (*release)(struct switch_port *port, struct port_context *ctx);
+
+	// Hand over up to BURST_FRAMES frames, by copying them. Counts what it sent and what it
+	// dropped.
 	void (*send
-	)(struct switch_port *port, struct port_counters *counters, struct rte_mbuf **frames,
-	  uint16_t n_frames);
+	)(struct switch_port *port, struct port_context *ctx, struct port_counters *counters,
+	  struct frame *const *frames, uint16_t n_frames);
 
 	// The worker wants to sleep: make the port's descriptors wake it. Returns whether frames
 	// wait already, or may arrive without a wake-up.

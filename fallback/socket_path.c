@@ -2,12 +2,9 @@
 
 #include "fallback/socket_path.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 
 #include "vdpad/util/cleanup.h"
@@ -58,36 +55,4 @@ int socket_path_grant(const char *path, gid_t group, mode_t mode, struct error *
 			e, errno, "cannot set the mode of '%s': %s", path, strerror(errno)
 		);
 	return 0;
-}
-
-static bool is_connection_at(int fd, const char *path) {
-	struct sockaddr_un addr = {0};
-	socklen_t size = sizeof(addr) - 1; // keeps its NUL
-	int listening;
-
-	return getsockname(fd, (struct sockaddr *)&addr, &size) == 0 &&
-		addr.sun_family == AF_UNIX && strcmp(addr.sun_path, path) == 0 &&
-		getsockopt(
-			fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &(socklen_t){sizeof(listening)}
-		) == 0 &&
-		!listening;
-}
-
-void socket_path_limit_waits(const char *path, uint32_t timeout_ms) {
-	const struct timeval limit = {.tv_usec = timeout_ms * 1000};
-	DIR *dir = opendir("/proc/self/fd");
-	const struct dirent *entry;
-
-	if (dir == NULL)
-		return;
-	while ((entry = readdir(dir)) != NULL) {
-		uint64_t fd;
-
-		if (parse_u64(entry->d_name, 0, INT_MAX, &fd) < 0 ||
-		    !is_connection_at((int)fd, path))
-			continue;
-		setsockopt((int)fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-		setsockopt((int)fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	}
-	closedir(dir);
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The path of a unix socket to listen on: what may be there before, who may open it afterwards, and
-// how long a connection to it may keep us waiting.
+// The path of a unix socket to listen on: what may be there before, and who may open it afterwards.
 
 #pragma once
 
@@ -18,7 +17,3 @@ int socket_path_clear(const char *path, struct error *e);
 
 // Give the socket at @path to @group ((gid_t)-1: leave it) and set its mode.
 int socket_path_grant(const char *path, gid_t group, mode_t mode, struct error *e);
-
-// No read from or write to a connection that this process has accepted at @path shall block for longer
-// than @timeout_ms. For a library that keeps the descriptors to itself: looks at all that are open.
-void socket_path_limit_waits(const char *path, uint32_t timeout_ms);

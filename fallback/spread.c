@@ -2,8 +2,6 @@
 
 #include "fallback/spread.h"
 
-#include "fallback/frame.h"
-
 static uint8_t nth_pair(uint64_t pairs, uint32_t n) {
 	while (n-- > 0)
 		pairs &= pairs - 1;
@@ -11,7 +9,7 @@ static uint8_t nth_pair(uint64_t pairs, uint32_t n) {
 }
 
 uint64_t spread_flows(
-	uint64_t up, struct rte_mbuf **frames, uint16_t n_frames, uint8_t *ret_pairs
+	uint64_t up, struct frame *const *frames, uint16_t n_frames, uint8_t *ret_pairs
 ) {
 	uint32_t n_pairs = (uint32_t)__builtin_popcountll(up);
 	uint64_t used = 0;

@@ -9,13 +9,12 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 
-#include "fallback/eal.h"
 #include "fallback/frame.h"
 #include "fallback/switch_state.h"
 #include "fallback/tap_port.h"
+#include "fallback/vhost/sigbus.h"
 #include "vdpad/util/cleanup.h"
 
-#define STANDARD_MTU 1500 // up to here a frame fits into one standard buffer
 #define MAX_VLAN 4094
 #define MAX_AGEING_S 1000000 // as IEEE 802.1Q
 
@@ -97,21 +96,29 @@ static void release(struct network_switch *sw, struct network *network, struct a
 
 // Life
 
-struct network_switch *switch_new(struct workers *workers, struct rte_mempool *pool) {
+int switch_new(
+	struct workers *workers, sd_event *event, struct network_switch **ret_sw, struct error *e
+) {
 	struct network_switch *sw = calloc(1, sizeof(*sw));
+	int r;
 
 	if (sw == NULL)
-		return NULL;
+		return error_set(e, ENOMEM, "out of memory");
 	sw->workers = workers;
-	sw->pool = pool;
+	sw->event = event;
 	sw->socket_group = (gid_t)-1;
 	sw->socket_mode = 0600;
 	sw->changed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (sw->changed_fd < 0) {
+	r = sw->changed_fd < 0 ? -errno : sigbus_install();
+	if (r >= 0)
+		r = notifier_init(&sw->notifier);
+	if (r < 0) {
+		close_keep_errno(sw->changed_fd);
 		free(sw);
-		return NULL;
+		return error_set(e, -r, "cannot set up the switch: %s", strerror(-r));
 	}
-	return sw;
+	*ret_sw = sw;
+	return 0;
 }
 
 static void network_free(struct network *network) {
@@ -137,7 +144,7 @@ void switch_free(struct network_switch *sw) {
 			release(sw, sw->networks[i], &sw->networks[i]->uplink);
 		network_free(sw->networks[i]);
 	}
-	rte_mempool_free(sw->jumbo_pool);
+	notifier_done(&sw->notifier);
 	close_keep_errno(sw->changed_fd);
 	free(sw);
 }
@@ -369,25 +376,6 @@ static int change_port(
 	return 0;
 }
 
-static int pool_for_mtu(
-	struct network_switch *sw, uint32_t mtu_bytes, struct rte_mempool **ret_pool,
-	struct error *e
-) {
-	int r;
-
-	if (mtu_bytes <= STANDARD_MTU) {
-		*ret_pool = sw->pool;
-		return 0;
-	}
-	if (sw->jumbo_pool == NULL) {
-		r = eal_jumbo_buffers_new(workers_count(sw->workers), &sw->jumbo_pool, e);
-		if (r < 0)
-			return r;
-	}
-	*ret_pool = sw->jumbo_pool;
-	return 0;
-}
-
 static int start_guest_port(struct network_switch *sw, struct port *port, struct error *e) {
 	struct vhost_port_config config = {
 		.path = port->path,
@@ -395,14 +383,14 @@ static int start_guest_port(struct network_switch *sw, struct port *port, struct
 		.socket_group = sw->socket_group,
 		.features = port->spec.features,
 		.queue_pairs = (uint16_t)port->spec.queue_pairs,
+		.mtu_bytes = (uint16_t)port->spec.mtu_bytes,
 		.workers = sw->workers,
+		.event = sw->event,
+		.notifier = &sw->notifier,
 		.changed_fd = sw->changed_fd,
 	};
 	int r;
 
-	r = pool_for_mtu(sw, port->spec.mtu_bytes, &config.pool, e);
-	if (r < 0)
-		return r;
 	port->guest = reserve(sw);
 	config.worker = port->guest.worker;
 	r = vhost_port_new(&config, &port->guest.io, e);

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include <rte_mempool.h>
+#include <systemd/sd-event.h>
 
 #include "fallback/counters.h"
 #include "fallback/vhost_port.h"
@@ -17,7 +17,7 @@
 #include "vdpad/util/error.h"
 #include "vdpad/util/parse.h"
 
-#define SWITCH_MAX_PORTS 510 // librte_vhost polls 1,024 descriptors: two for a port, two others
+#define SWITCH_MAX_PORTS 512
 #define SWITCH_MAX_NETWORKS 256
 #define SWITCH_MAX_MTU 9000
 #define SWITCH_MIN_MTU 68
@@ -64,8 +64,10 @@ struct switch_counters_view {
 
 struct network_switch;
 
-// @workers and @pool outlive it.
-struct network_switch *switch_new(struct workers *workers, struct rte_mempool *pool);
+// @workers and @event, which runs the ports' sessions, outlive it. 0, or -errno with a sentence.
+int switch_new(
+	struct workers *workers, sd_event *event, struct network_switch **ret_sw, struct error *e
+);
 void switch_free(struct network_switch *sw);
 
 // Who owns new sockets and who may open them.

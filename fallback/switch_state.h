@@ -33,8 +33,8 @@ struct port {
 
 struct network_switch {
 	struct workers *workers;
-	struct rte_mempool *pool;
-	struct rte_mempool *jumbo_pool; // NULL until a larger MTU is asked for
+	sd_event *event;          // borrowed
+	struct notifier notifier; // of the main thread
 	gid_t socket_group;
 	mode_t socket_mode;
 	int changed_fd;

@@ -16,130 +16,122 @@
 #include <rte_cycles.h>
 #include <rte_ether.h>
 
-#include "fallback/frame.h"
-#include "fallback/offload.h"
-#include "fallback/rx_buffers.h"
 #include "vdpad/util/cleanup.h"
 
 // An empty TAP is not read again before this time, as each read is a system call in the loop that
 // also serves the guests. It adds to latency only while the worker is busy with others.
 #define EMPTY_PAUSE_US 10
-#define MAX_SEGMENTS 64 // of a frame to be written
+#define SLOT_BYTES (RING_HEAD_ROOM + RING_MAX_FRAME) // of the buffer, for one frame of any size
 
 struct tap_port {
 	struct switch_port base;
 	int fd;
 	int epoll_fd;
 	uint64_t next_read_tsc; // of the worker that polls
-	bool starved;           // the last read failed for want of buffers
 };
 
 static struct tap_port *tap_of(struct switch_port *port) {
 	return (struct tap_port *)port;
 }
 
-// One frame, or 0 when there is none, or -EBADMSG for one that was taken and must be dropped.
+// Read one frame to @at, which has room for any, and present it in place. Returns 1, or 0 when there
+// is none, or -EBADMSG for one that was taken and must be dropped.
 static int read_frame(
-	struct tap_port *tap, struct rx_buffers *buffers, struct rte_mbuf **ret_frame
+	struct tap_port *tap, uint8_t *at, struct segment *rest, struct ring_frame *ret_bytes
 ) {
-	struct iovec iov[1 + RX_SPARE_BUFFERS];
-	struct virtio_net_hdr_mrg_rxbuf hdr;
-	struct rte_mbuf *m;
-	ssize_t len;
-	int r;
+	const size_t header_size = sizeof(ret_bytes->offload);
+	ssize_t n = read(tap->fd, at, header_size + RING_MAX_FRAME);
 
-	r = rx_buffers_offer(buffers, &iov[1]);
-	if (r < 0)
-		return r;
-	iov[0] = (struct iovec){&hdr, sizeof(hdr)};
-	len = readv(tap->fd, iov, ARRAY_LEN(iov));
-	if (len < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -EIO;
-	if (len <= (ssize_t)sizeof(hdr))
+	if (n < 0)
+		return 0;
+	if (n <= (ssize_t)header_size)
 		return -EBADMSG;
-	m = rx_buffers_take(buffers, (uint32_t)len - sizeof(hdr));
-	r = offload_from_header(m, &hdr.hdr);
-	if (r < 0) {
-		rte_pktmbuf_free(m);
-		return r;
+	*ret_bytes = (struct ring_frame){
+		.head = at + header_size,
+		.size = (uint32_t)n - header_size,
+		.segments = rest,
+	};
+	memcpy(&ret_bytes->offload, at, header_size);
+	ret_bytes->head_size = (uint16_t)RTE_MIN(ret_bytes->size, (uint32_t)RING_HEAD_SIZE);
+	if (ret_bytes->size > ret_bytes->head_size) {
+		rest->host = ret_bytes->head + ret_bytes->head_size;
+		rest->size = ret_bytes->size - ret_bytes->head_size;
+		ret_bytes->n_segments = 1;
 	}
-	*ret_frame = m;
 	return 1;
 }
 
 static uint16_t tap_poll(
-	struct switch_port *port, struct rx_buffers *buffers, struct port_counters *counters,
-	struct rte_mbuf **frames, uint16_t max
+	struct switch_port *port, struct port_context *ctx, struct port_counters *counters,
+	struct frame *frames
 ) {
 	struct tap_port *tap = tap_of(port);
+	uint8_t *at = ctx->buffer;
 	uint16_t n_frames = 0;
 
 	if (rte_rdtsc() < tap->next_read_tsc)
 		return 0;
-	tap->starved = false;
-	for (uint16_t i = 0; i < max; i++) {
-		int r = read_frame(tap, buffers, &frames[n_frames]);
+	for (uint16_t i = 0; i < BURST_FRAMES && ctx->buffer + PORT_BUFFER_BYTES - at >= SLOT_BYTES;
+	     i++) {
+		struct frame *f = &frames[n_frames];
+		int r;
 
-		if (r > 0) {
-			n_frames++;
-			continue;
+		f->bytes = &ctx->burst.frames[n_frames];
+		r = read_frame(tap, at, &ctx->burst.segments[n_frames], f->bytes);
+		if (r == 0) {
+			tap->next_read_tsc =
+				rte_rdtsc() + rte_get_tsc_hz() / US_PER_S * EMPTY_PAUSE_US;
+			break;
 		}
-		if (r == -EBADMSG) {
+		if (r > 0)
+			r = offload_check(f);
+		if (r < 0) {
 			counter_add(&counters->rx_drop[DROP_BAD_OFFLOAD], 1);
 			continue;
 		}
-		tap->starved = r == -ENOMEM;
-		tap->next_read_tsc = rte_rdtsc() + rte_get_tsc_hz() / US_PER_S * EMPTY_PAUSE_US;
-		break;
+		at += RTE_ALIGN(sizeof(f->bytes->offload) + f->bytes->size, RTE_CACHE_LINE_SIZE);
+		n_frames++;
 	}
 	return n_frames;
 }
 
-// Point @iov at the bytes of @m from @offset on. Returns how many entries, or 0 if they do not
-// suffice.
-static int point_at(const struct rte_mbuf *m, uint32_t offset, struct iovec *iov, int max) {
-	int n = 0;
-
-	for (; m != NULL; m = m->next, offset = 0) {
-		if (m->data_len == offset)
-			continue;
-		if (n == max)
-			return 0;
-		iov[n].iov_base = rte_pktmbuf_mtod_offset(m, void *, offset);
-		iov[n++].iov_len = m->data_len - offset;
-	}
-	return n;
+static void tap_release(struct switch_port *port, struct port_context *ctx) {
+	(void)port;
+	(void)ctx;
 }
 
-static enum drop_reason write_frame(const struct tap_port *tap, struct rte_mbuf *m) {
-	struct virtio_net_hdr_mrg_rxbuf hdr = {.num_buffers = 0};
-	rte_be16_t tag[2] = {RTE_BE16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(m->vlan_tci)};
-	uint16_t tag_bytes = m->vlan_tci != 0 ? FRAME_TAG_BYTES : 0;
-	struct iovec iov[3 + MAX_SEGMENTS];
-	int n;
+static enum drop_reason write_frame(const struct tap_port *tap, const struct frame *f) {
+	const struct ring_frame *bytes = f->bytes;
+	rte_be16_t tag[2] = {RTE_BE16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(f->vlan)};
+	uint16_t tag_bytes = f->vlan != 0 ? FRAME_TAG_BYTES : 0;
+	struct iovec iov[4 + RING_FRAME_SEGMENTS];
+	struct virtio_net_hdr_v1 hdr;
+	int n = 0;
 
-	offload_to_header(m, tag_bytes, &hdr.hdr);
-	iov[0] = (struct iovec){&hdr, sizeof(hdr)};
-	iov[1] = (struct iovec){rte_pktmbuf_mtod(m, void *), 2 * RTE_ETHER_ADDR_LEN};
-	iov[2] = (struct iovec){tag, tag_bytes};
-	n = point_at(m, 2 * RTE_ETHER_ADDR_LEN, &iov[3], MAX_SEGMENTS);
-	if (n == 0)
-		return DROP_IO_ERROR;
-	if (writev(tap->fd, iov, 3 + n) >= 0)
+	offload_describe(f, tag_bytes, &hdr);
+	iov[n++] = (struct iovec){&hdr, sizeof(hdr)};
+	iov[n++] = (struct iovec){bytes->head, FRAME_ADDRESSES_BYTES};
+	iov[n++] = (struct iovec){tag, tag_bytes};
+	iov[n++] = (struct iovec
+	){bytes->head + FRAME_ADDRESSES_BYTES, bytes->head_size - FRAME_ADDRESSES_BYTES};
+	for (uint16_t i = 0; i < bytes->n_segments; i++)
+		iov[n++] = (struct iovec){bytes->segments[i].host, bytes->segments[i].size};
+	if (writev(tap->fd, iov, n) >= 0)
 		return DROP_REASONS;
 	return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? DROP_RING_FULL
 								      : DROP_IO_ERROR;
 }
 
 static void tap_send(
-	struct switch_port *port, struct port_counters *counters, struct rte_mbuf **frames,
-	uint16_t n_frames
+	struct switch_port *port, struct port_context *ctx, struct port_counters *counters,
+	struct frame *const *frames, uint16_t n_frames
 ) {
+	(void)ctx;
 	for (uint16_t i = 0; i < n_frames; i++) {
 		enum drop_reason reason = write_frame(tap_of(port), frames[i]);
 
 		if (reason == DROP_REASONS)
-			counters_sent(counters, &frames[i], 1);
+			counters_sent(counters, 1, frames[i]->bytes->size);
 		else
 			counter_add(&counters->tx_drop[reason], 1);
 	}
@@ -149,7 +141,7 @@ static void tap_send(
 // found empty is remembered there.
 static bool tap_arm(struct switch_port *port) {
 	tap_of(port)->next_read_tsc = 0;
-	return tap_of(port)->starved;
+	return false;
 }
 
 static void tap_disarm(struct switch_port *port) {
@@ -166,6 +158,7 @@ static void tap_stop(struct switch_port *port) {
 
 static const struct switch_port_ops tap_ops = {
 	.poll = tap_poll,
+	.release = tap_release,
 	.send = tap_send,
 	.arm = tap_arm,
 	.disarm = tap_disarm,
@@ -173,7 +166,7 @@ static const struct switch_port_ops tap_ops = {
 };
 
 static int set_up_fd(int fd, struct error *e) {
-	int header_bytes = sizeof(struct virtio_net_hdr_mrg_rxbuf), little_endian = 1;
+	int header_bytes = sizeof(struct virtio_net_hdr_v1), little_endian = 1;
 	struct ifreq ifr = {0};
 	int flags;
 
@@ -183,7 +176,7 @@ static int set_up_fd(int fd, struct error *e) {
 		return error_set(e, EINVAL, "the TAP must have been opened with IFF_VNET_HDR");
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header_bytes) < 0 ||
 	    ioctl(fd, TUNSETVNETLE, &little_endian) < 0 ||
-	    ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0)
+	    ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN) < 0)
 		return error_set(e, errno, "cannot set the TAP's offloads: %s", strerror(errno));
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
@@ -209,7 +202,7 @@ int tap_port_new(int fd, int epoll_fd, struct switch_port **ret_port, struct err
 		return r;
 	}
 	tap->base.ops = &tap_ops;
-	tap->base.offloads = PORT_TAKES_CSUM | PORT_TAKES_TSO4 | PORT_TAKES_TSO6;
+	tap->base.offloads = PORT_TAKES_CSUM | PORT_TAKES_TSO4 | PORT_TAKES_TSO6 | PORT_TAKES_ECN;
 	tap->fd = TAKE_FD(owned_fd);
 	tap->epoll_fd = epoll_fd;
 	*ret_port = &tap->base;

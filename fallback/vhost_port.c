@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Theory. librte_vhost runs one thread for the messages of all peers, and calls us from it. What
-// workers look at is therefore atomic: the device's number (vid, -1 for none) and two sets of queue
-// pairs, whose guest TX ring (rx for us) and guest RX ring (tx for us) are up.
+// Theory. The main thread runs the session; workers use its rings. What they may use is a view of
+// it: the rings that run, as pointers and sets of queue pairs. The view is plain memory. It is
+// changed only while `live` is false and every worker has passed a quiescent state since
+// (quiesce), and used only by a worker that has found `live` true in the same turn. While nothing
+// runs there is no view, and the many messages that set up a device make no worker wait.
 //
-// - new_device comes when the first pair is ready, destroy_device before anything of it is taken
-//   away: we clear vid and wait for the workers before we return.
-// - vring_state_changed comes with the locks of all rings held, so it may neither wait for a worker
-//   (which may spin on such a lock) nor call a function that takes one. It needs not wait: the
-//   library itself refuses to touch a disabled ring, under that lock.
+// A kick descriptor leaves the worker's epoll set before the session may close it (closing alone
+// would not do: the set knows what the descriptor stands for, and the peer has it too), and comes
+// back with the view; so it needs no duplicate.
 
 #include "fallback/vhost_port.h"
 
@@ -15,324 +15,254 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+#include <rte_byteorder.h>
+#include <rte_ether.h>
 #include <rte_spinlock.h>
-#include <rte_version.h>
-#include <rte_vhost.h>
 
-#include "fallback/frame.h"
-#include "fallback/kick_fds.h"
-#include "fallback/offload.h"
-#include "fallback/socket_path.h"
 #include "fallback/spread.h"
-#include "fallback/vhost_registry.h"
-#include "fallback/vhost_waker.h"
+#include "fallback/vhost_peer.h"
 #include "vdpad/util/cleanup.h"
-#include "vdpad/util/parse.h"
-
-#define SEND_RETRIES 4  // as long as the guest makes room
-#define PEER_WAIT_MS 10 // a peer writes a message at once, and reads the few answers
 
 #define BIT(n) (UINT64_C(1) << (n))
-#define TRANSPORT_FEATURES                                                           \
-	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ANY_LAYOUT) | BIT(VHOST_F_LOG_ALL) | \
-	 BIT(VHOST_USER_F_PROTOCOL_FEATURES))
-// UDP fragmentation offload is resolved nowhere; IOMMU_PLATFORM would translate each access;
-// rte_vhost_rx_queue_count(), which vhost_arm() relies on, reads a packed ring as a split one.
-#define REFUSED_FEATURES                                                                           \
-	(BIT(VIRTIO_NET_F_GUEST_UFO) | BIT(VIRTIO_NET_F_HOST_UFO) | BIT(VIRTIO_F_IOMMU_PLATFORM) | \
-	 BIT(VIRTIO_F_RING_PACKED))
-#define PROTOCOL_FEATURES                                                         \
-	(BIT(VHOST_USER_PROTOCOL_F_MQ) | BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |   \
-	 BIT(VHOST_USER_PROTOCOL_F_RARP) | BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
-	 BIT(VHOST_USER_PROTOCOL_F_NET_MTU) | BIT(VHOST_USER_PROTOCOL_F_STATUS))
+// A VM larger than this cannot be served. Address space is all that it costs, of which a process
+// has 128 TiB: many peers would have to ask for it at once.
+#define MAX_GUEST_BYTES (UINT64_C(4) << 40)
+// Without segmentation of UDP, which is resolved nowhere here.
+#define REFUSED_FEATURES (BIT(VIRTIO_F_RING_PACKED) | BIT(54) | BIT(55) | BIT(56))
 
 // Numbers of the rings of a queue pair, named by the guest in virtio and by the switch here.
-#define RING_RX(pair) ((uint16_t)((pair)*2 + 1)) // what the guest sends
-#define RING_TX(pair) ((uint16_t)((pair)*2))     // what the guest receives
+#define RING_RX(pair) ((pair)*2 + 1) // what the guest sends
+#define RING_TX(pair) ((pair)*2)     // what the guest receives
+
+#define RARP_BYTES 60 // with the padding of an Ethernet frame
 
 struct vhost_port {
 	struct switch_port base;
 
-	atomic_bool has_peer;
-	_Atomic int vid;        // -1: no guest driver is ready
-	_Atomic uint64_t rx_up; // queue pairs, one bit each
-	_Atomic uint64_t tx_up;
-	_Atomic uint64_t tx_started; // came up since the worker looked: kicks are to be turned off
-	_Atomic uint64_t connects;
+	// The view.
+	atomic_bool live;
+	uint64_t rx_up; // queue pairs whose ring runs, a bit each
+	uint64_t tx_up; // and is enabled
+	bool unwatched; // a ring of rx_up has no kick that could wake the worker
+	struct ring *rx_rings[VHOST_PORT_MAX_QUEUE_PAIRS];
+	struct ring *tx_rings[VHOST_PORT_MAX_QUEUE_PAIRS];
 
-	uint16_t next_pair; // of the worker: where the next poll begins
+	// Of the worker that polls.
+	uint16_t next_pair;  // where the next poll begins
+	struct ring *in_use; // that the frames in hand are from, or NULL
+
+	_Atomic uint64_t announced; // the address to be told to the network, or 0
 	rte_spinlock_t tx_locks[VHOST_PORT_MAX_QUEUE_PAIRS];
 	bool tx_shared; // more than one worker sends
 
-	struct kick_fds kicks; // changed by librte_vhost's thread
-
-	char path[SOCKET_PATH_SIZE];
+	struct vhost_peer *peer;
+	int kick_fds[VHOST_PORT_MAX_QUEUE_PAIRS]; // in the epoll set, or -1
 	uint16_t queue_pairs;
-	struct rte_mempool *pool;
 	struct workers *workers;
 	uint16_t worker;
 	int changed_fd;
 };
 
-static int waker_fd = -EBADF;
-
-_Static_assert(KICK_FDS_MAX_PAIRS >= VHOST_PORT_MAX_QUEUE_PAIRS, "each pair has its place");
-_Static_assert(VHOST_MAX_PEERS >= RTE_MAX_VHOST_DEVICE, "each peer has its place");
-
 static struct vhost_port *vhost_of(struct switch_port *port) {
 	return (struct vhost_port *)port;
 }
 
-static void announce_change(struct vhost_port *port) {
-	workers_wake(port->workers, port->worker);
-	eventfd_write(port->changed_fd, 1);
-}
-
-// Callbacks of librte_vhost
-
-// A port has one peer. Returns -1 to have the library close the connection.
-static int on_new_connection(int vid) {
-	char path[SOCKET_PATH_SIZE];
-	struct vhost_port *port;
-
-	if (rte_vhost_get_ifname(vid, path, sizeof(path)) < 0)
-		return -1;
-	port = vhost_registry_join(path, vid);
-	if (port == NULL)
-		return -1;
-	socket_path_limit_waits(path, PEER_WAIT_MS);
-	atomic_store(&port->has_peer, true);
-	atomic_fetch_add(&port->connects, 1);
-	announce_change(port);
-	return 0;
-}
-
-static int on_vring_state_changed(int vid, uint16_t ring, int enabled) {
-	struct vhost_port *port = vhost_registry_find(vid);
-	struct rte_vhost_vring vring = {.kickfd = -EBADF};
-	uint16_t pair = ring / 2;
-	bool rx = ring == RING_RX(pair);
-
-	if (port == NULL || pair >= port->queue_pairs)
-		return 0;
-	if (rx && enabled) {
-		rte_vhost_get_vhost_vring(vid, ring, &vring);
-		kick_fds_take(&port->kicks, pair, vring.kickfd);
-	}
-	if (rx && !enabled)
-		kick_fds_drop(&port->kicks, pair);
-	if (!rx && enabled)
-		atomic_fetch_or(&port->tx_started, BIT(pair));
-	if (enabled)
-		atomic_fetch_or(rx ? &port->rx_up : &port->tx_up, BIT(pair));
-	else
-		atomic_fetch_and(rx ? &port->rx_up : &port->tx_up, ~BIT(pair));
-	announce_change(port);
-	return 0;
-}
-
-static int on_new_device(int vid) {
-	struct vhost_port *port = vhost_registry_find(vid);
-	uint64_t features = 0;
-	uint32_t offloads = 0;
-
-	if (port == NULL || rte_vhost_get_negotiated_features(vid, &features) < 0)
-		return -1;
-	if (features & BIT(VIRTIO_NET_F_GUEST_CSUM)) {
-		offloads |= PORT_TAKES_CSUM;
-		if (features & BIT(VIRTIO_NET_F_GUEST_TSO4))
-			offloads |= PORT_TAKES_TSO4;
-		if (features & BIT(VIRTIO_NET_F_GUEST_TSO6))
-			offloads |= PORT_TAKES_TSO6;
-	}
-	atomic_store(&port->base.offloads, offloads);
-	atomic_store(&port->vid, vid);
-	announce_change(port);
-	return 0;
-}
-
-static void on_destroy_device(int vid) {
-	struct vhost_port *port = vhost_registry_find(vid);
-
-	if (port == NULL)
-		return;
-	atomic_store(&port->vid, -1);
-	// No worker may send to the next driver what only this one takes.
-	atomic_store(&port->base.offloads, 0);
-	workers_synchronize(port->workers);
-	announce_change(port);
-}
-
-static void on_destroy_connection(int vid) {
-	struct vhost_port *port = vhost_registry_find(vid);
-
-	if (port == NULL)
-		return;
-	kick_fds_done(&port->kicks);
-	atomic_store(&port->rx_up, 0);
-	atomic_store(&port->tx_up, 0);
-	vhost_registry_leave(vid);
-	atomic_store(&port->has_peer, false);
-	announce_change(port);
-}
-
-static const struct rte_vhost_device_ops device_ops = {
-	.new_connection = on_new_connection,
-	.vring_state_changed = on_vring_state_changed,
-	.new_device = on_new_device,
-	.destroy_device = on_destroy_device,
-	.destroy_connection = on_destroy_connection,
-};
-
 // The worker's side
 
-// Guests need not kick when they give back receive buffers: nobody waits for that.
-static void silence_tx_rings(struct vhost_port *port, int vid) {
-	uint64_t pairs = atomic_exchange(&port->tx_started, 0);
-
-	for (; pairs != 0; pairs &= pairs - 1)
-		rte_vhost_enable_guest_notification(vid, RING_TX(__builtin_ctzll(pairs)), 0);
+static void count_drops(
+	struct port_counters *counters, const struct ring_stats *before,
+	const struct ring_stats *after
+) {
+	counter_add(&counters->rx_drop[DROP_RUNT], after->runts - before->runts);
+	counter_add(&counters->rx_drop[DROP_TOO_BIG], after->oversized - before->oversized);
+	counter_add(&counters->rx_drop[DROP_MALFORMED], after->malformed - before->malformed);
 }
 
-// Bring the library's receive flags into our form; drop what contradicts itself. Returns how many
-// stay.
-static uint16_t check_offloads(
-	struct port_counters *counters, struct rte_mbuf **frames, uint16_t n_frames
-) {
-	uint16_t n_kept = 0;
+static void give_back(struct ring *r, struct port_context *ctx) {
+	ring_give_back(r, &ctx->burst);
+	ring_flush(r, &ctx->notifier);
+}
 
-	for (uint16_t i = 0; i < n_frames; i++) {
-		if (unlikely(offload_from_rx_flags(frames[i]) < 0)) {
+static uint16_t take_from(
+	struct vhost_port *port, struct ring *r, struct port_context *ctx,
+	struct port_counters *counters, struct frame *frames
+) {
+	const struct ring_stats before = r->stats;
+	struct ring_burst *burst = &ctx->burst;
+	uint16_t n_frames = 0;
+
+	ring_take(r, burst, BURST_FRAMES);
+	if (burst->n_taken == 0)
+		return 0;
+	if (unlikely(burst->n_taken != burst->n_frames))
+		count_drops(counters, &before, &r->stats);
+	for (uint16_t i = 0; i < burst->n_frames && r->enabled; i++) {
+		struct frame *f = &frames[n_frames];
+
+		f->bytes = &burst->frames[i];
+		if (unlikely(offload_check(f) < 0))
 			counter_add(&counters->rx_drop[DROP_BAD_OFFLOAD], 1);
-			rte_pktmbuf_free(frames[i]);
-			continue;
-		}
-		frames[n_kept++] = frames[i];
+		else
+			n_frames++;
 	}
-	return n_kept;
+	if (n_frames > 0)
+		port->in_use = r;
+	else
+		give_back(r, ctx);
+	return n_frames;
+}
+
+// A frame that the guest would send if it knew that it has moved: a reverse ARP request for its own
+// address, so that the network learns where it is.
+static uint16_t take_announcement(
+	struct vhost_port *port, struct port_context *ctx, struct frame *frames
+) {
+	static const uint8_t request[] = {0, 1, 0x08, 0, 6, 4, 0, 3}; // Ethernet, IPv4, RFC 903
+	uint64_t mac = atomic_exchange(&port->announced, 0);
+	struct ring_frame *bytes = &ctx->burst.frames[0];
+	uint8_t *p = ctx->burst.heads[0] + RING_HEAD_ROOM;
+
+	*bytes = (struct ring_frame){.head = p, .head_size = RARP_BYTES, .size = RARP_BYTES};
+	memset(p, 0, RARP_BYTES);
+	memset(p, 0xff, RTE_ETHER_ADDR_LEN);
+	memcpy(p + 6, &mac, RTE_ETHER_ADDR_LEN);
+	p[12] = 0x80; // RARP
+	p[13] = 0x35;
+	memcpy(p + 14, request, sizeof(request));
+	memcpy(p + 22, &mac, RTE_ETHER_ADDR_LEN); // of the sender
+	memcpy(p + 32, &mac, RTE_ETHER_ADDR_LEN); // and of who is looked for
+	frames[0] = (struct frame){.bytes = bytes};
+	return 1;
 }
 
 // A burst from the next ring that has frames, so that each gets its turn.
 static uint16_t vhost_poll(
-	struct switch_port *base, struct rx_buffers *buffers, struct port_counters *counters,
-	struct rte_mbuf **frames, uint16_t max
+	struct switch_port *base, struct port_context *ctx, struct port_counters *counters,
+	struct frame *frames
 ) {
 	struct vhost_port *port = vhost_of(base);
-	int vid = atomic_load_explicit(&port->vid, memory_order_acquire);
-	uint64_t up = atomic_load_explicit(&port->rx_up, memory_order_acquire);
 
-	(void)buffers; // the library takes buffers of the right number from the pool
-	if (vid < 0)
+	port->in_use = NULL;
+	if (unlikely(atomic_load_explicit(&port->announced, memory_order_relaxed) != 0))
+		return take_announcement(port, ctx, frames);
+	if (!atomic_load_explicit(&port->live, memory_order_acquire))
 		return 0;
-	if (unlikely(atomic_load_explicit(&port->tx_started, memory_order_relaxed) != 0))
-		silence_tx_rings(port, vid);
-
 	for (uint16_t i = 0; i < port->queue_pairs; i++) {
 		uint16_t pair = port->next_pair;
 		uint16_t n;
 
 		port->next_pair = (uint16_t)(pair + 1 == port->queue_pairs ? 0 : pair + 1);
-		if (!(up & BIT(pair)))
+		if (!(port->rx_up & BIT(pair)))
 			continue;
-		n = rte_vhost_dequeue_burst(vid, RING_RX(pair), port->pool, frames, max);
+		n = take_from(port, port->rx_rings[pair], ctx, counters, frames);
 		if (n > 0)
-			return check_offloads(counters, frames, n);
+			return n;
 	}
 	return 0;
 }
 
+static void vhost_release(struct switch_port *base, struct port_context *ctx) {
+	struct vhost_port *port = vhost_of(base);
+
+	if (port->in_use != NULL)
+		give_back(port->in_use, ctx);
+	port->in_use = NULL;
+}
+
 static void send_on_ring(
-	struct vhost_port *port, int vid, uint16_t pair, struct port_counters *counters,
-	struct rte_mbuf **frames, uint16_t n_frames
+	struct vhost_port *port, uint16_t pair, struct port_context *ctx,
+	struct port_counters *counters, struct frame *const *frames, uint16_t n_frames
 ) {
+	struct ring *r = port->tx_rings[pair];
+	struct virtio_net_hdr_v1 hdr;
 	uint16_t n_sent = 0;
+	uint64_t bytes = 0;
 
 	if (port->tx_shared)
 		rte_spinlock_lock(&port->tx_locks[pair]);
-	for (int i = 0; i <= SEND_RETRIES && n_sent < n_frames; i++) {
-		uint16_t n = rte_vhost_enqueue_burst(
-			vid, RING_TX(pair), &frames[n_sent], n_frames - n_sent
-		);
-
-		n_sent += n;
-		if (n == 0)
-			break;
+	for (uint16_t i = 0; i < n_frames; i++) {
+		offload_describe(frames[i], 0, &hdr);
+		if (ring_place(r, frames[i]->bytes, &hdr) < 0)
+			continue;
+		n_sent++;
+		bytes += frames[i]->bytes->size;
 	}
+	ring_flush(r, &ctx->notifier);
 	if (port->tx_shared)
 		rte_spinlock_unlock(&port->tx_locks[pair]);
 
-	counters_sent(counters, frames, n_sent);
+	counters_sent(counters, n_sent, bytes);
 	if (n_sent < n_frames)
 		counter_add(&counters->tx_drop[DROP_RING_FULL], n_frames - n_sent);
 }
 
 // Each flow keeps to one ring, and so keeps its order.
 static void send_by_flow(
-	struct vhost_port *port, int vid, uint64_t up, struct port_counters *counters,
-	struct rte_mbuf **frames, uint16_t n_frames
+	struct vhost_port *port, struct port_context *ctx, struct port_counters *counters,
+	struct frame *const *frames, uint16_t n_frames
 ) {
 	uint8_t pairs[BURST_FRAMES];
-	uint64_t used = spread_flows(up, frames, n_frames, pairs);
+	uint64_t used = spread_flows(port->tx_up, frames, n_frames, pairs);
 
 	for (; used != 0; used &= used - 1) {
 		uint16_t pair = (uint16_t)__builtin_ctzll(used);
-		struct rte_mbuf *group[BURST_FRAMES];
+		struct frame *group[BURST_FRAMES];
 		uint16_t n_group = 0;
 
 		for (uint16_t i = 0; i < n_frames; i++) {
 			if (pairs[i] == pair)
 				group[n_group++] = frames[i];
 		}
-		send_on_ring(port, vid, pair, counters, group, n_group);
+		send_on_ring(port, pair, ctx, counters, group, n_group);
 	}
 }
 
 static void vhost_send(
-	struct switch_port *base, struct port_counters *counters, struct rte_mbuf **frames,
-	uint16_t n_frames
+	struct switch_port *base, struct port_context *ctx, struct port_counters *counters,
+	struct frame *const *frames, uint16_t n_frames
 ) {
 	struct vhost_port *port = vhost_of(base);
-	int vid = atomic_load_explicit(&port->vid, memory_order_acquire);
-	uint64_t up = atomic_load_explicit(&port->tx_up, memory_order_acquire);
+	uint64_t up;
 
-	if (vid < 0 || up == 0)
+	if (!atomic_load_explicit(&port->live, memory_order_acquire) || port->tx_up == 0) {
 		counter_add(&counters->tx_drop[DROP_NOT_READY], n_frames);
-	else if ((up & (up - 1)) == 0)
-		send_on_ring(port, vid, (uint16_t)__builtin_ctzll(up), counters, frames, n_frames);
+		return;
+	}
+	up = port->tx_up;
+	if ((up & (up - 1)) == 0)
+		send_on_ring(port, (uint16_t)__builtin_ctzll(up), ctx, counters, frames, n_frames);
 	else
-		send_by_flow(port, vid, up, counters, frames, n_frames);
+		send_by_flow(port, ctx, counters, frames, n_frames);
+}
+
+static bool watch_rings(struct vhost_port *port, bool on) {
+	bool pending = false;
+
+	for (uint64_t pairs = port->rx_up; pairs != 0; pairs &= pairs - 1)
+		pending |= ring_watch(port->rx_rings[__builtin_ctzll(pairs)], on);
+	return pending;
 }
 
 static bool vhost_arm(struct switch_port *base) {
 	struct vhost_port *port = vhost_of(base);
-	int vid = atomic_load_explicit(&port->vid, memory_order_acquire);
-	uint64_t up = atomic_load_explicit(&port->rx_up, memory_order_acquire);
+	bool pending = atomic_load(&port->announced) != 0;
 
-	if (vid < 0)
-		return false;
-	for (uint64_t pairs = up; pairs != 0; pairs &= pairs - 1)
-		rte_vhost_enable_guest_notification(vid, RING_RX(__builtin_ctzll(pairs)), 1);
-	rte_smp_mb(); // the guest must see that we want a kick before we see that its ring is empty
-	for (uint64_t pairs = up; pairs != 0; pairs &= pairs - 1) {
-		if (rte_vhost_rx_queue_count(vid, RING_RX(__builtin_ctzll(pairs))) > 0)
-			return true;
-	}
-	return (up & atomic_load(&port->kicks.missing)) != 0;
+	if (atomic_load_explicit(&port->live, memory_order_acquire))
+		pending |= watch_rings(port, true) || port->unwatched;
+	return pending;
 }
 
 static void vhost_disarm(struct switch_port *base) {
 	struct vhost_port *port = vhost_of(base);
-	int vid = atomic_load_explicit(&port->vid, memory_order_acquire);
-	uint64_t pairs = atomic_load_explicit(&port->rx_up, memory_order_acquire);
 
-	if (vid < 0)
-		return;
-	for (; pairs != 0; pairs &= pairs - 1)
-		rte_vhost_enable_guest_notification(vid, RING_RX(__builtin_ctzll(pairs)), 0);
+	if (atomic_load_explicit(&port->live, memory_order_acquire))
+		watch_rings(port, false);
 }
 
 // The main thread's side
@@ -340,136 +270,207 @@ static void vhost_disarm(struct switch_port *base) {
 static void vhost_stop(struct switch_port *base) {
 	struct vhost_port *port = vhost_of(base);
 
-	// Calls on_destroy_device() in this thread, but not on_destroy_connection().
-	rte_vhost_driver_unregister(port->path);
-
-	vhost_registry_remove(port);
-	kick_fds_done(&port->kicks);
+	vhost_peer_free(port->peer);
 	free(port);
 }
 
 static const struct switch_port_ops vhost_ops = {
 	.poll = vhost_poll,
+	.release = vhost_release,
 	.send = vhost_send,
 	.arm = vhost_arm,
 	.disarm = vhost_disarm,
 	.stop = vhost_stop,
 };
 
+static void unwatch_kicks(struct vhost_port *port) {
+	int epoll_fd = workers_epoll_fd(port->workers, port->worker);
+
+	for (uint16_t pair = 0; pair < port->queue_pairs; pair++) {
+		if (port->kick_fds[pair] >= 0)
+			epoll_ctl(epoll_fd, EPOLL_CTL_DEL, port->kick_fds[pair], NULL);
+		port->kick_fds[pair] = -EBADF;
+	}
+}
+
+// Session: no worker may use the rings any more, nor send to the next driver what only this one
+// takes.
+static void on_quiesce(void *arg) {
+	struct vhost_port *port = arg;
+
+	if (!atomic_load(&port->live))
+		return;
+	atomic_store(&port->live, false);
+	atomic_store(&port->base.offloads, 0);
+	workers_synchronize(port->workers);
+	unwatch_kicks(port);
+}
+
+static uint32_t offloads_of(uint64_t features) {
+	uint32_t offloads = 0;
+
+	if (!(features & BIT(VIRTIO_NET_F_GUEST_CSUM)))
+		return 0;
+	offloads |= PORT_TAKES_CSUM;
+	if (features & BIT(VIRTIO_NET_F_GUEST_TSO4))
+		offloads |= PORT_TAKES_TSO4;
+	if (features & BIT(VIRTIO_NET_F_GUEST_TSO6))
+		offloads |= PORT_TAKES_TSO6;
+	if (features & BIT(VIRTIO_NET_F_GUEST_ECN))
+		offloads |= PORT_TAKES_ECN;
+	return offloads;
+}
+
+// Have the guest's kick wake the worker. It is edge-triggered and never read.
+static void watch_kick(struct vhost_port *port, uint16_t pair, int fd) {
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+	int epoll_fd = workers_epoll_fd(port->workers, port->worker);
+
+	if (fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		port->unwatched = true;
+	else
+		port->kick_fds[pair] = fd;
+}
+
+static void on_resume(void *arg) {
+	struct vhost_port *port = arg;
+	struct session *s = vhost_peer_session(port->peer);
+
+	port->rx_up = port->tx_up = 0;
+	port->unwatched = false;
+	for (uint16_t pair = 0; pair < port->queue_pairs; pair++) {
+		port->rx_rings[pair] = session_ring(s, RING_RX(pair));
+		port->tx_rings[pair] = session_ring(s, RING_TX(pair));
+		if (port->tx_rings[pair]->running && port->tx_rings[pair]->enabled)
+			port->tx_up |= BIT(pair);
+		if (!port->rx_rings[pair]->running)
+			continue;
+		port->rx_up |= BIT(pair);
+		watch_kick(port, pair, session_kick_fd(s, RING_RX(pair)));
+	}
+	if ((port->rx_up | port->tx_up) == 0)
+		return;
+	atomic_store(&port->base.offloads, offloads_of(session_features(s)));
+	atomic_store_explicit(&port->live, true, memory_order_release);
+	workers_wake(port->workers, port->worker); // the new rings are not watched yet
+}
+
+static void on_announce(void *arg, const uint8_t mac[6]) {
+	struct vhost_port *port = arg;
+	uint64_t number = 0;
+
+	memcpy(&number, mac, RTE_ETHER_ADDR_LEN);
+	atomic_store(&port->announced, number);
+	workers_wake(port->workers, port->worker);
+}
+
+static void on_changed(void *arg) {
+	struct vhost_port *port = arg;
+
+	eventfd_write(port->changed_fd, 1);
+}
+
+static const struct session_ops session_ops = {
+	.quiesce = on_quiesce,
+	.resume = on_resume,
+	.announce = on_announce,
+};
+
+// Pairs that move frames both ways. @ret_fault: the number of a ring that the guest has broken, or
+// -1.
+static unsigned int count_pairs(const struct vhost_port *port, struct session *s, int *ret_fault) {
+	unsigned int n = 0;
+
+	*ret_fault = -1;
+	for (unsigned int pair = 0; pair < port->queue_pairs; pair++) {
+		const struct ring *rx = session_ring(s, RING_RX(pair));
+		const struct ring *tx = session_ring(s, RING_TX(pair));
+
+		if (rx->running && rx->enabled && tx->running && tx->enabled)
+			n++;
+		if (rx->fault != RING_FAULT_NONE)
+			*ret_fault = (int)RING_RX(pair);
+		if (tx->fault != RING_FAULT_NONE)
+			*ret_fault = (int)RING_TX(pair);
+	}
+	return n;
+}
+
 void vhost_port_read_status(const struct switch_port *base, struct vhost_port_status *ret_status) {
 	const struct vhost_port *port = (const struct vhost_port *)base;
-	uint64_t both = atomic_load(&port->rx_up) & atomic_load(&port->tx_up);
+	struct session *s = vhost_peer_session(port->peer);
+	const char *reason = vhost_peer_reason(port->peer);
+	char *text = ret_status->detail;
+	unsigned int n_pairs;
+	int fault;
 
-	*ret_status = (struct vhost_port_status){.connects = atomic_load(&port->connects)};
-	if (!atomic_load(&port->has_peer)) {
-		snprintf(ret_status->detail, sizeof(ret_status->detail), "no VM is attached");
-	} else if (atomic_load(&port->vid) < 0 || both == 0) {
+	*ret_status = (struct vhost_port_status){.connects = vhost_peer_connects(port->peer)};
+	if (s == NULL) {
 		snprintf(
-			ret_status->detail, sizeof(ret_status->detail),
-			"peer connected, guest driver not ready"
+			text, VHOST_PORT_DETAIL_SIZE, "no VM is attached%s%s",
+			reason[0] != '\0' ? "; the last was sent away at " : "", reason
 		);
-	} else {
-		ret_status->connected = true;
+		return;
+	}
+	n_pairs = count_pairs(port, s, &fault);
+	ret_status->connected = n_pairs > 0;
+	if (fault >= 0)
 		snprintf(
-			ret_status->detail, sizeof(ret_status->detail), "%d of %u queue pairs up",
-			__builtin_popcountll(both), port->queue_pairs
+			text, VHOST_PORT_DETAIL_SIZE,
+			"the guest's driver has broken ring %d (%s); it must start again", fault,
+			ring_fault_name(session_ring(s, (unsigned int)fault)->fault)
 		);
-	}
-}
-
-// Connect the library to ourselves: see vhost_waker.h. Ports work without it, later.
-static void start_waker(const char *port_path) {
-	static const struct rte_vhost_device_ops no_ops;
-	static bool tried;
-	char path[SOCKET_PATH_SIZE];
-	_cleanup_close_ int listen_fd = -EBADF;
-
-	if (tried || RTE_VERSION >= RTE_VERSION_NUM(24, 7, 0, 0))
-		return;
-	tried = true;
-	listen_fd = vhost_waker_listen(port_path, path, sizeof(path));
-	if (listen_fd < 0)
-		return;
-	if (rte_vhost_driver_register(path, RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT) ==
-	            0 &&
-	    rte_vhost_driver_callback_register(path, &no_ops) == 0 &&
-	    rte_vhost_driver_start(path) == 0)
-		waker_fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	unlink(path);
-}
-
-static int register_socket(const struct vhost_port_config *config, struct error *e) {
-	const char *path = config->path;
-	uint64_t features;
-
-	if (rte_vhost_driver_register(path, RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS) < 0)
-		return error_set(e, EPERM, "librte_vhost does not accept another port");
-	if (rte_vhost_driver_get_features(path, &features) < 0 ||
-	    rte_vhost_driver_disable_features(
-		    path, features & (~(config->features | TRANSPORT_FEATURES) | REFUSED_FEATURES)
-	    ) < 0 ||
-	    rte_vhost_driver_set_protocol_features(path, PROTOCOL_FEATURES) < 0 ||
-	    rte_vhost_driver_callback_register(path, &device_ops) < 0) {
-		rte_vhost_driver_unregister(path);
-		return error_set(e, EIO, "librte_vhost does not take the features of '%s'", path);
-	}
-	return 0;
-}
-
-// Bind with no rights for anybody else, then grant them.
-static int listen_on_socket(const struct vhost_port_config *config, struct error *e) {
-	mode_t mask = umask(0177);
-	int r = rte_vhost_driver_start(config->path);
-
-	umask(mask);
-	if (r < 0)
-		return error_set(e, EIO, "cannot listen on '%s'", config->path);
-	return socket_path_grant(config->path, config->socket_group, config->socket_mode, e);
+	else if (n_pairs == 0)
+		snprintf(text, VHOST_PORT_DETAIL_SIZE, "peer connected, guest driver not ready");
+	else
+		snprintf(
+			text, VHOST_PORT_DETAIL_SIZE, "%u of %u queue pairs up", n_pairs,
+			port->queue_pairs
+		);
 }
 
 int vhost_port_new(
 	const struct vhost_port_config *config, struct switch_port **ret_port, struct error *e
 ) {
 	struct vhost_port *port;
+	struct session_config session = {
+		.features = config->features & ~REFUSED_FEATURES,
+		.queue_pairs = config->queue_pairs,
+		.mtu_bytes = config->mtu_bytes,
+		.memory_bytes = MAX_GUEST_BYTES,
+		.notifier = config->notifier,
+		.ops = &session_ops,
+	};
+	struct vhost_peer_config peer = {
+		.path = config->path,
+		.socket_mode = config->socket_mode,
+		.socket_group = config->socket_group,
+		.event = config->event,
+		.session = &session,
+		.changed = on_changed,
+	};
 	int r;
 
 	assert(config->queue_pairs >= 1 && config->queue_pairs <= VHOST_PORT_MAX_QUEUE_PAIRS);
-	r = socket_path_clear(config->path, e);
-	if (r < 0)
-		return r;
 	port = calloc(1, sizeof(*port));
 	if (port == NULL)
 		return error_set(e, ENOMEM, "out of memory");
 	port->base.ops = &vhost_ops;
-	port->vid = -1;
-	str_copy(port->path, sizeof(port->path), config->path);
 	port->queue_pairs = config->queue_pairs;
-	port->pool = config->pool;
 	port->workers = config->workers;
 	port->worker = config->worker;
 	port->changed_fd = config->changed_fd;
 	port->tx_shared = workers_count(config->workers) > 1;
-	kick_fds_init(&port->kicks, workers_epoll_fd(port->workers, port->worker));
-	for (int i = 0; i < VHOST_PORT_MAX_QUEUE_PAIRS; i++)
+	for (int i = 0; i < VHOST_PORT_MAX_QUEUE_PAIRS; i++) {
 		rte_spinlock_init(&port->tx_locks[i]);
-
-	start_waker(port->path);
-	r = register_socket(config, e);
+		port->kick_fds[i] = -EBADF;
+	}
+	session.arg = peer.arg = port;
+	r = vhost_peer_new(&peer, &port->peer, e);
 	if (r < 0) {
 		free(port);
 		return r;
 	}
-	r = vhost_registry_add(port->path, port);
-	if (r < 0)
-		error_set(e, -r, "out of memory");
-	else
-		r = listen_on_socket(config, e);
-	if (r < 0) {
-		vhost_stop(&port->base);
-		return r;
-	}
-	if (waker_fd >= 0)
-		vhost_waker_wake(waker_fd); // failing, it costs the first peer up to a second
 	*ret_port = &port->base;
 	return 0;
 }

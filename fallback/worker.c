@@ -12,10 +12,8 @@
 #include <sys/eventfd.h>
 
 #include <rte_cycles.h>
-#include <rte_lcore.h>
 #include <rte_rcu_qsbr.h>
 
-#include "fallback/rx_buffers.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"
 #include "vdpad/util/parse.h"
@@ -38,15 +36,14 @@ struct worker {
 	int epoll_fd;
 	int wake_fd;
 	bool fruitless; // ports said that frames wait, and a poll brought none
-	struct rx_buffers buffers;
 	struct port_counters counters[FORWARD_MAX_PORTS];
+	struct port_context io;
 } __rte_cache_aligned;
 
 struct workers {
 	_Atomic(struct forward_table *) table;
 	atomic_bool stopping;
 	struct rte_rcu_qsbr *qsbr;
-	struct rte_mempool *pool;
 	uint16_t n;
 	struct worker *list;
 };
@@ -126,24 +123,23 @@ static uint32_t poll_ports(struct worker *worker, const struct forward_table *ta
 	struct forward_context ctx = {
 		.table = table,
 		.counters = worker->counters,
-		.pool = worker->all->pool,
+		.io = &worker->io,
 		.now_s = (uint32_t)(clock_now_ms() / 1000),
 	};
 	uint32_t n_total = 0;
 
 	for (uint16_t i = 0; i < table->n_polled; i++) {
 		const struct forward_port *port = &table->ports[table->polled[i]];
-		struct rte_mbuf *frames[BURST_FRAMES];
+		struct frame frames[BURST_FRAMES];
 		uint16_t n;
 
 		if (port->worker != worker->index)
 			continue;
-		n = port->io->ops->poll(
-			port->io, &worker->buffers, &worker->counters[port->id], frames,
-			BURST_FRAMES
-		);
-		if (n > 0)
-			forward_burst(&ctx, port, frames, n);
+		n = port->io->ops->poll(port->io, &worker->io, &worker->counters[port->id], frames);
+		if (n == 0)
+			continue;
+		forward_burst(&ctx, port, frames, n);
+		port->io->ops->release(port->io, &worker->io);
 		n_total += n;
 	}
 	return n_total;
@@ -202,7 +198,6 @@ static void *run(void *arg) {
 
 	snprintf(name, sizeof(name), "worker-%u", worker->index);
 	pthread_setname_np(pthread_self(), name);
-	rte_thread_register(); // for the mempool caches; works without, only slower
 	rte_rcu_qsbr_thread_online(all->qsbr, worker->index);
 
 	while (!atomic_load_explicit(&all->stopping, memory_order_relaxed)) {
@@ -219,8 +214,6 @@ static void *run(void *arg) {
 	}
 
 	rte_rcu_qsbr_thread_offline(all->qsbr, worker->index);
-	rx_buffers_done(&worker->buffers);
-	rte_thread_unregister();
 	return NULL;
 }
 
@@ -247,6 +240,7 @@ static int start_thread(struct worker *worker, int cpu, struct error *e) {
 static int start_worker(struct workers *workers, uint16_t index, int cpu, struct error *e) {
 	struct worker *worker = &workers->list[index];
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+	int r;
 
 	worker->all = workers;
 	worker->index = index;
@@ -257,15 +251,14 @@ static int start_worker(struct workers *workers, uint16_t index, int cpu, struct
 	if (worker->wake_fd < 0 ||
 	    epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->wake_fd, &event) < 0)
 		return error_set(e, errno, "eventfd: %s", strerror(errno));
-	rx_buffers_init(&worker->buffers, workers->pool);
+	r = notifier_init(&worker->io.notifier);
+	if (r < 0)
+		return error_set(e, -r, "no asynchronous I/O: %s", strerror(-r));
 	rte_rcu_qsbr_thread_register(workers->qsbr, index);
 	return start_thread(worker, cpu, e);
 }
 
-int workers_new(
-	const int *cpus, uint16_t n_cpus, struct rte_mempool *pool, struct workers **ret_workers,
-	struct error *e
-) {
+int workers_new(const int *cpus, uint16_t n_cpus, struct workers **ret_workers, struct error *e) {
 	struct workers *workers = calloc(1, sizeof(*workers));
 	struct forward_table *table = forward_table_new(0);
 	size_t qsbr_size = rte_rcu_qsbr_get_memsize(n_cpus);
@@ -277,7 +270,6 @@ int workers_new(
 		return error_set(e, ENOMEM, "out of memory");
 	}
 	workers->table = table;
-	workers->pool = pool;
 	workers->list = aligned_alloc(RTE_CACHE_LINE_SIZE, n_cpus * sizeof(*workers->list));
 	workers->qsbr =
 		aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN(qsbr_size, RTE_CACHE_LINE_SIZE));
@@ -290,6 +282,7 @@ int workers_new(
 
 	for (; workers->n < n_cpus; workers->n++) {
 		workers->list[workers->n].epoll_fd = workers->list[workers->n].wake_fd = -EBADF;
+		workers->list[workers->n].io.notifier.file = -EBADF;
 		r = start_worker(workers, workers->n, cpus[workers->n], e);
 		if (r < 0) {
 			workers->n++; // so that it is cleaned up
@@ -315,6 +308,7 @@ void workers_free(struct workers *workers) {
 			workers_wake(workers, i);
 			pthread_join(worker->thread, NULL);
 		}
+		notifier_done(&worker->io.notifier);
 		close_keep_errno(worker->wake_fd);
 		close_keep_errno(worker->epoll_fd);
 	}

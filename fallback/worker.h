@@ -12,8 +12,6 @@
 
 #include <stdint.h>
 
-#include <rte_mempool.h>
-
 #include "fallback/forward.h"
 #include "vdpad/util/error.h"
 
@@ -28,12 +26,8 @@ int workers_parse_cpus(const char *cpus, int ret_cpus[static WORKERS_MAX], struc
 // Whether this process may run on each of the CPUs: 0, or -EINVAL with a sentence.
 int workers_check_cpus(const int *cpus, int n_cpus, struct error *e);
 
-// Start one worker for each of @cpus with an empty table. EAL must run. @pool: of BUFFER_DATA_BYTES
-// each.
-int workers_new(
-	const int *cpus, uint16_t n_cpus, struct rte_mempool *pool, struct workers **ret_workers,
-	struct error *e
-);
+// Start one worker for each of @cpus with an empty table. EAL must run.
+int workers_new(const int *cpus, uint16_t n_cpus, struct workers **ret_workers, struct error *e);
 
 // Stop and free them; the table that they have is freed as well. The ports are not stopped.
 void workers_free(struct workers *workers);

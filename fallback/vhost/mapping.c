@@ -16,22 +16,23 @@ static uint64_t align_up(uint64_t n, uint64_t align) {
 	return (n + align - 1) & ~(align - 1);
 }
 
-static int check_file(int fd, uint64_t end, bool sealed_only, uint64_t *ret_page_size) {
+static int check_file(
+	int fd, uint64_t end, bool sealed_only, uint64_t *ret_page_size, struct stat *ret_stat
+) {
 	// Only shared memory and huge pages have seals at all, and asking for them asks no file
 	// system, which might take its time to answer. So this comes first.
 	int seals = fcntl(fd, F_GET_SEALS);
 	struct statfs fs;
-	struct stat st;
 
 	if (seals < 0)
 		return -ENOTSUP;
 	if (sealed_only && (seals & F_SEAL_SHRINK) == 0)
 		return -EPERM;
-	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+	if (fstat(fd, ret_stat) < 0 || fstatfs(fd, &fs) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(ret_stat->st_mode))
 		return -ENOTSUP;
-	if (st.st_size < 0 || end > (uint64_t)st.st_size)
+	if (ret_stat->st_size < 0 || end > (uint64_t)ret_stat->st_size)
 		return -EINVAL;
 	*ret_page_size = fs.f_type == HUGETLBFS_MAGIC ? (uint64_t)fs.f_bsize : 4096;
 	return 0;
@@ -41,14 +42,15 @@ int mapping_open(
 	struct mapping *m, int fd, uint64_t offset, uint64_t size, bool sealed_only,
 	struct sigbus_report *report
 ) {
-	uint64_t end, page_size, align, first, map_size, reserved_size;
+	uint64_t page_size = 4096, end, align, first, map_size, reserved_size;
 	uint8_t *reserved, *base;
+	struct stat st;
 	int guard, r;
 
 	if (size == 0 || size > MAX_SIZE || offset > MAX_SIZE)
 		return -EINVAL;
 	end = offset + size;
-	r = check_file(fd, end, sealed_only, &page_size);
+	r = check_file(fd, end, sealed_only, &page_size, &st);
 	if (r < 0)
 		return r;
 
@@ -79,8 +81,19 @@ int mapping_open(
 		.reserved = reserved,
 		.reserved_size = reserved_size,
 		.guard = guard,
+		.device = st.st_dev,
+		.inode = st.st_ino,
+		.offset = offset,
 	};
 	return 0;
+}
+
+bool mapping_is_of(const struct mapping *m, int fd, uint64_t offset) {
+	struct stat st;
+
+	// As in check_file(): no file system is asked that could let us wait.
+	return fcntl(fd, F_GET_SEALS) >= 0 && fstat(fd, &st) == 0 && st.st_dev == m->device &&
+		st.st_ino == m->inode && offset == m->offset;
 }
 
 void mapping_close(struct mapping *m) {

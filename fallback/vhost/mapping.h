@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "fallback/vhost/sigbus.h"
 
@@ -21,7 +22,10 @@ struct mapping {
 	uint8_t *data; // the byte at the asked offset
 	void *reserved;
 	size_t reserved_size;
-	int guard; // of sigbus.h
+	int guard;    // of sigbus.h
+	dev_t device; // with inode and offset: what is mapped
+	ino_t inode;
+	uint64_t offset;
 };
 
 // Map @size bytes at @offset of @fd (borrowed), readable and writable.
@@ -35,6 +39,9 @@ int mapping_open(
 	struct mapping *m, int fd, uint64_t offset, uint64_t size, bool sealed_only,
 	struct sigbus_report *report
 );
+
+// Whether @m shows what is at @offset of @fd (borrowed).
+bool mapping_is_of(const struct mapping *m, int fd, uint64_t offset);
 
 // No thread may be using it any more. A mapping that was never opened, all zeroes, is left alone.
 void mapping_close(struct mapping *m);

@@ -71,16 +71,28 @@ int memory_insert(struct memory *m, const struct memory_region *region) {
 	return 0;
 }
 
+struct memory_region *memory_find_region(
+	struct memory *m, uint64_t guest_addr, uint64_t user_addr, uint64_t size
+) {
+	struct memory_region *region = &m->regions[find_end_beyond(m, guest_addr)];
+
+	if (region == &m->regions[m->n_regions] || region->guest_addr != guest_addr ||
+	    region->user_addr != user_addr || region->size != size)
+		return NULL;
+	return region;
+}
+
 int memory_remove(
 	struct memory *m, uint64_t guest_addr, uint64_t user_addr, uint64_t size,
 	struct memory_region *ret_region
 ) {
-	unsigned int i = find_end_beyond(m, guest_addr);
+	struct memory_region *region = memory_find_region(m, guest_addr, user_addr, size);
+	unsigned int i;
 
-	if (i == m->n_regions || m->regions[i].guest_addr != guest_addr ||
-	    m->regions[i].user_addr != user_addr || m->regions[i].size != size)
+	if (region == NULL)
 		return -ENOENT;
-	*ret_region = m->regions[i];
+	i = (unsigned int)(region - m->regions);
+	*ret_region = *region;
 	m->n_regions--;
 	memmove(&m->regions[i], &m->regions[i + 1], (m->n_regions - i) * sizeof(m->regions[0]));
 	return 0;

@@ -70,6 +70,11 @@ void memory_region_close(struct memory_region *region);
 // Insert @region, which then belongs to @m. Returns 0, -EEXIST if it overlaps one, or -ENOSPC.
 int memory_insert(struct memory *m, const struct memory_region *region);
 
+// The region with exactly these three, or NULL.
+struct memory_region *memory_find_region(
+	struct memory *m, uint64_t guest_addr, uint64_t user_addr, uint64_t size
+);
+
 // Take out the region with exactly these three; the caller closes it. Returns 0 or -ENOENT.
 int memory_remove(
 	struct memory *m, uint64_t guest_addr, uint64_t user_addr, uint64_t size,

@@ -30,7 +30,7 @@
 
 #define RING_MAX_SIZE 32768      // the largest that virtio allows
 #define RING_BURST 32            // frames taken at once
-#define RING_HEAD_SIZE 128       // Ethernet, two VLAN tags, IPv6 and a TCP header with options: 122
+#define RING_HEAD_SIZE 192       // headers of a tunnel over IPv6 and of the TCP in it: 150
 #define RING_HEAD_ROOM 16        // before the head, to put a VLAN tag in
 #define RING_FRAME_SEGMENTS 256  // pieces of one frame; Linux sends up to 19
 #define RING_BURST_SEGMENTS 1024 // pieces of one burst

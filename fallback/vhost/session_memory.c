@@ -60,13 +60,20 @@ int session_get_max_mem_slots(struct session *s, struct message *m) {
 	return 0;
 }
 
+// QEMU keeps a table of what it has told for each queue pair, and tells it again for each. So to add
+// what is there, and to remove what is not, is done already.
 int session_add_mem_reg(struct session *s, struct message *m) {
+	const struct message_region *asked = &m->payload.slot.region;
+	const struct memory_region *present;
 	struct memory_region region;
 	int r;
 
-	if (m->payload.slot.region.size > s->config.memory_bytes - memory_total(&s->memory))
+	present = memory_find_region(&s->memory, asked->guest_addr, asked->user_addr, asked->size);
+	if (present != NULL && mapping_is_of(&present->mapping, m->fds[0], asked->mmap_offset))
+		return 0;
+	if (asked->size > s->config.memory_bytes - memory_total(&s->memory))
 		return -EDQUOT;
-	r = open_region(s, &m->payload.slot.region, m->fds[0], &region);
+	r = open_region(s, asked, m->fds[0], &region);
 	if (r < 0)
 		return r;
 	session_quiesce(s);
@@ -83,14 +90,14 @@ int session_add_mem_reg(struct session *s, struct message *m) {
 int session_rem_mem_reg(struct session *s, struct message *m) {
 	const struct message_region *asked = &m->payload.slot.region;
 	struct memory_region region;
-	int r;
 
+	if (memory_find_region(&s->memory, asked->guest_addr, asked->user_addr, asked->size) ==
+	    NULL)
+		return 0;
 	session_queues_stop(s); // those whose parts were in it will not start again
 	session_quiesce(s);
-	r = memory_remove(&s->memory, asked->guest_addr, asked->user_addr, asked->size, &region);
+	memory_remove(&s->memory, asked->guest_addr, asked->user_addr, asked->size, &region);
 	session_queues_start(s);
-	if (r < 0)
-		return r;
 	memory_region_close(&region);
 	return 0;
 }

@@ -54,16 +54,16 @@ static void on_sigbus(int signo, siginfo_t *info, void *context) {
 }
 
 int sigbus_install(void) {
-	static bool installed;
 	struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
+	struct sigaction current;
 
-	if (installed)
-		return 0;
-	sigemptyset(&action.sa_mask);
-	if (sigaction(SIGBUS, &action, &previous) < 0)
+	if (sigaction(SIGBUS, NULL, &current) < 0)
 		return -errno;
-	installed = true;
-	return 0;
+	if (current.sa_sigaction == on_sigbus)
+		return 0;
+	previous = current;
+	sigemptyset(&action.sa_mask);
+	return sigaction(SIGBUS, &action, NULL) < 0 ? -errno : 0;
 }
 
 int sigbus_guard(void *base, size_t size, struct sigbus_report *report) {

@@ -20,7 +20,7 @@ struct sigbus_report {
 	int event_fd; // an eventfd of ours that cannot block, or -1; written once per fault
 };
 
-// Install the handler, once for the process. A SIGBUS elsewhere is passed on to the handler that
+// Install the handler of the process, if it is not in place. A SIGBUS elsewhere is passed on to the handler that
 // was there before. Returns 0 or -errno.
 int sigbus_install(void);
 

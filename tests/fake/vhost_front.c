@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <linux/virtio_config.h>
@@ -62,14 +63,8 @@ static struct notifier *shared_notifier(void) {
 	return &notifier;
 }
 
-void front_open(struct front *f, const struct session_config *config) {
-	struct session_config c = *config;
-	int pair[2];
-
-	*f = (struct front){0};
-	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "socketpair");
-	f->fd = pair[0];
-	must(fcntl(f->fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
+// Guest memory with room for four rings.
+static void make_guest(struct front *f) {
 	f->memory_fd = memfd_create("guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	must(f->memory_fd >= 0 && ftruncate(f->memory_fd, FRONT_MEMORY_SIZE) == 0, "memfd");
 	f->memory =
@@ -85,11 +80,33 @@ void front_open(struct front *f, const struct session_config *config) {
 		r->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		r->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	}
+}
+
+void front_open(struct front *f, const struct session_config *config) {
+	struct session_config c = *config;
+	int pair[2];
+
+	*f = (struct front){0};
+	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "socketpair");
+	f->fd = pair[0];
+	must(fcntl(f->fd, F_SETFL, O_NONBLOCK) == 0, "O_NONBLOCK");
+	make_guest(f);
 	f->notifier = shared_notifier();
 	c.notifier = f->notifier;
 	c.ops = &ops;
 	c.arg = f;
 	must(session_new(&c, pair[1], 0, &f->session) == 0, "session_new");
+}
+
+void front_connect(struct front *f, const char *path) {
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	*f = (struct front){0};
+	must(strlen(path) < sizeof(addr.sun_path), "path");
+	strcpy(addr.sun_path, path);
+	f->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	must(connect(f->fd, (struct sockaddr *)&addr, sizeof(addr)) == 0, path);
+	make_guest(f);
 }
 
 void front_close(struct front *f) {
@@ -144,7 +161,7 @@ void front_send_fd(struct front *f, uint32_t request, uint32_t flags, uint64_t n
 }
 
 int front_run(struct front *f) {
-	return session_run(f->session, f->now_ms);
+	return f->session == NULL ? 0 : session_run(f->session, f->now_ms);
 }
 
 int front_receive(struct front *f, struct message_header *header, union message_payload *payload) {
@@ -234,7 +251,7 @@ void front_start(struct front *f, uint64_t features) {
 	front_set_ring(f, 0, FRONT_RING_SIZE);
 	front_set_ring(f, 1, FRONT_RING_SIZE);
 	front_ok(f, MESSAGE_SET_STATUS, 15);
-	must(session_is_ready(f->session), "not ready");
+	must(f->session == NULL || session_is_ready(f->session), "not ready");
 }
 
 uint64_t front_addr(uint64_t offset) {

@@ -50,6 +50,10 @@ struct front {
 
 // Both ends, with guest memory that is not sealed, nothing said yet. @config gives all but the ops.
 void front_open(struct front *f, const struct session_config *config);
+
+// The same at the socket of another process, which runs the session: there is none here, requests are
+// only sent, and answers are waited for.
+void front_connect(struct front *f, const char *path);
 void front_close(struct front *f);
 
 // Offer all; 2 queue pairs; 64 MiB.

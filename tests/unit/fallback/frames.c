@@ -16,7 +16,15 @@
 #define PROTOCOL_TCP 6
 #define PROTOCOL_UDP 17
 
-static struct rte_mempool *pool;
+#define PIECE_BYTES 777 // of a frame behind its head
+
+struct test_frame {
+	struct frame frame;
+	struct ring_frame bytes;
+	uint8_t *head; // with the room before it
+	uint8_t *rest;
+	struct segment segments[FRAME_TEST_BYTES / PIECE_BYTES + 2];
+};
 
 int frames_setup(void **state) {
 	const char *argv[] = {"test",           "--no-huge",
@@ -28,18 +36,7 @@ int frames_setup(void **state) {
 	(void)state;
 	if (rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])), (char **)argv) < 0)
 		return -1;
-	pool = rte_pktmbuf_pool_create("test", 2047, 0, 0, RTE_PKTMBUF_HEADROOM + 2048, -1);
-	return pool == NULL ? -1 : 0;
-}
-
-int frames_teardown(void **state) {
-	(void)state;
-	// Whatever a test lost shows here.
-	return rte_mempool_full(pool) ? 0 : -1;
-}
-
-struct rte_mempool *frames_pool(void) {
-	return pool;
+	return 0;
 }
 
 static void put16(uint8_t *p, uint32_t value) {
@@ -141,42 +138,53 @@ uint32_t test_packet_write(const struct test_packet *packet, uint8_t *bytes) {
 	return l4 + l4_bytes;
 }
 
-struct rte_mbuf *frame_from_bytes(const uint8_t *bytes, uint32_t len) {
-	struct rte_mbuf *first = rte_pktmbuf_alloc(pool), *m = first;
+struct frame *test_frame_new(const uint8_t *bytes, uint32_t len) {
+	struct test_frame *t = calloc(1, sizeof(*t));
+	uint32_t head_size = len < RING_HEAD_SIZE ? len : RING_HEAD_SIZE;
+	uint32_t rest_size = len - head_size;
 
-	assert(m != NULL);
-	while (len > 0) {
-		uint16_t piece = (uint16_t)RTE_MIN(len, (uint32_t)rte_pktmbuf_tailroom(m));
-
-		if (piece == 0) {
-			m->next = rte_pktmbuf_alloc(pool);
-			m = m->next;
-			assert(m != NULL);
-			first->nb_segs++;
-			continue;
-		}
-		memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, m->data_len), bytes, piece);
-		m->data_len = (uint16_t)(m->data_len + piece);
-		first->pkt_len += piece;
-		bytes += piece;
-		len -= piece;
-	}
-	return first;
+	assert(t != NULL);
+	t->head = malloc(RING_HEAD_ROOM + head_size);
+	t->rest = malloc(rest_size > 0 ? rest_size : 1);
+	assert(t->head != NULL && t->rest != NULL);
+	memcpy(t->head + RING_HEAD_ROOM, bytes, head_size);
+	memcpy(t->rest, bytes + head_size, rest_size);
+	t->frame.bytes = &t->bytes;
+	t->bytes.head = t->head + RING_HEAD_ROOM;
+	t->bytes.head_size = (uint16_t)head_size;
+	t->bytes.size = len;
+	t->bytes.segments = t->segments;
+	for (uint32_t at = 0; at < rest_size; at += PIECE_BYTES)
+		t->segments[t->bytes.n_segments++] = (struct segment){
+			.host = t->rest + at,
+			.size = rest_size - at < PIECE_BYTES ? rest_size - at : PIECE_BYTES,
+		};
+	return &t->frame;
 }
 
-struct rte_mbuf *test_packet_new(const struct test_packet *packet) {
+struct frame *test_packet_new(const struct test_packet *packet) {
 	static uint8_t bytes[FRAME_TEST_BYTES + 256];
 
-	return frame_from_bytes(bytes, test_packet_write(packet, bytes));
+	return test_frame_new(bytes, test_packet_write(packet, bytes));
 }
 
-uint32_t frame_to_bytes(const struct rte_mbuf *m, uint8_t *bytes) {
-	uint32_t len = 0;
+void test_frame_free(struct frame *f) {
+	struct test_frame *t = (struct test_frame *)f;
 
-	for (; m != NULL; m = m->next) {
-		memcpy(bytes + len, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
-		len += m->data_len;
+	free(t->head);
+	free(t->rest);
+	free(t);
+}
+
+uint32_t test_frame_bytes(const struct frame *f, uint8_t *bytes) {
+	uint32_t len = f->bytes->head_size;
+
+	memcpy(bytes, f->bytes->head, len);
+	for (uint16_t i = 0; i < f->bytes->n_segments; i++) {
+		memcpy(bytes + len, f->bytes->segments[i].host, f->bytes->segments[i].size);
+		len += f->bytes->segments[i].size;
 	}
+	assert(len == f->bytes->size);
 	return len;
 }
 

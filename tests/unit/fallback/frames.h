@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What the tests of the switch share: EAL without huge pages, frames built byte by byte, and
-// checksums computed independently of the code under test.
+// What the tests of the switch share: EAL without huge pages, frames built byte by byte as a port
+// would give them, and checksums computed independently of the code under test.
 
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <rte_mbuf.h>
+#include "fallback/frame.h"
 
 #define FRAME_TEST_BYTES 65536
 
@@ -24,21 +24,21 @@ struct test_packet {
 	uint8_t tcp_flags;
 };
 
-// Starts EAL and makes a pool with data rooms of 2048 bytes; group setup and teardown for cmocka.
+// Starts EAL; group setup for cmocka.
 int frames_setup(void **state);
-int frames_teardown(void **state);
-struct rte_mempool *frames_pool(void);
 
 // The frame, its L4 checksum holding the pseudo-header's sum as a sender with checksum offload
 // leaves it. Payload byte i is (i * 7 + i / 256). Returns its length.
 uint32_t test_packet_write(const struct test_packet *packet, uint8_t *bytes);
 
-// The same in a chain of mbufs of frames_pool().
-struct rte_mbuf *test_packet_new(const struct test_packet *packet);
-struct rte_mbuf *frame_from_bytes(const uint8_t *bytes, uint32_t len);
+// The same as a frame: its head in memory of exactly that size, the rest in pieces of odd sizes, no
+// offload requested. To be freed by test_frame_free().
+struct frame *test_packet_new(const struct test_packet *packet);
+struct frame *test_frame_new(const uint8_t *bytes, uint32_t len);
+void test_frame_free(struct frame *f);
 
-// The bytes of @m. Returns how many.
-uint32_t frame_to_bytes(const struct rte_mbuf *m, uint8_t *bytes);
+// The bytes of @f. Returns how many.
+uint32_t test_frame_bytes(const struct frame *f, uint8_t *bytes);
 
 // Where the IP and the L4 header begin.
 uint32_t test_packet_l3(const struct test_packet *packet);

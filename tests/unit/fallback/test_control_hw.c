@@ -28,12 +28,13 @@ static int group_setup(void **state) {
 	const int cpus[] = {-1};
 	int r = frames_setup(state);
 
-	return r < 0 ? r : workers_new(cpus, ARRAY_LEN(cpus), frames_pool(), &t.workers, NULL);
+	return r < 0 ? r : workers_new(cpus, ARRAY_LEN(cpus), &t.workers, NULL);
 }
 
 static int group_teardown(void **state) {
+	(void)state;
 	workers_free(t.workers);
-	return frames_teardown(state);
+	return 0;
 }
 
 // Two ends of a link in one thread: none may wait for the other while it starts.
@@ -46,9 +47,8 @@ static int setup(void **state) {
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) < 0)
 		return -1;
 	snprintf(t.path, sizeof(t.path), "%s/p1.sock", fake_hw.directory);
-	t.control.sw = switch_new(t.workers, frames_pool());
 	t.control.hw = fake_hw_new(t.event, true);
-	if (t.control.sw == NULL || t.control.hw == NULL ||
+	if (t.control.hw == NULL || switch_new(t.workers, t.event, &t.control.sw, NULL) < 0 ||
 	    link_accept(pair[1], t.event, &t.caller) < 0 || sd_bus_new(&t.link) < 0 ||
 	    sd_bus_set_fd(t.link, pair[0], pair[0]) < 0 || sd_bus_start(t.link) < 0 ||
 	    sd_bus_attach_event(t.link, t.event, 0) < 0)

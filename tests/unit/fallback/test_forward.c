@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "fallback/forward.h"
-#include "fallback/frame.h"
-#include "fallback/offload.h"
 #include "tests/unit/fallback/frames.h"
 #include "vdpad/util/cleanup.h"
 
@@ -37,27 +35,29 @@ struct fixture {
 	struct forward_table *table;
 	struct fake_port ports[N_PORTS];
 	struct port_counters counters[FORWARD_MAX_PORTS];
+	struct port_context io;
 	struct forward_context ctx;
 };
 
 static void fake_send(
-	struct switch_port *port, struct port_counters *counters, struct rte_mbuf **frames,
-	uint16_t n_frames
+	struct switch_port *port, struct port_context *io, struct port_counters *counters,
+	struct frame *const *frames, uint16_t n_frames
 ) {
 	struct fake_port *fake = (struct fake_port *)port;
 
+	assert_non_null(io);
 	assert_true(n_frames <= BURST_FRAMES);
 	for (uint16_t i = 0; i < n_frames; i++) {
 		uint16_t at = fake->n_got++;
 
 		assert_true(at < MAX_GOT);
-		fake->vlans[at] = frames[i]->vlan_tci;
-		fake->lens[at] = (uint16_t)frames[i]->pkt_len;
-		fake->complete[at] = (frames[i]->ol_flags & FRAME_OFFLOAD_FLAGS) == 0;
-		memcpy(fake->first[at], rte_pktmbuf_mtod(frames[i], void *),
-		       RTE_MIN(frames[i]->data_len, 64));
+		fake->vlans[at] = frames[i]->vlan;
+		fake->lens[at] = (uint16_t)frames[i]->bytes->size;
+		fake->complete[at] = frames[i]->needs == 0;
+		memcpy(fake->first[at], frames[i]->bytes->head,
+		       frames[i]->bytes->head_size < 64 ? frames[i]->bytes->head_size : 64);
+		counters_sent(counters, 1, frames[i]->bytes->size);
 	}
-	counters_sent(counters, frames, n_frames);
 }
 
 static const struct switch_port_ops fake_ops = {.send = fake_send};
@@ -90,26 +90,28 @@ static int setup(void **state) {
 		forward_table_add(f->table, i == STRANGER ? 1 : 0, &port);
 	}
 	f->ctx = (struct forward_context
-	){.table = f->table, .counters = f->counters, .pool = frames_pool(), .now_s = NOW_S};
+	){.table = f->table, .counters = f->counters, .io = &f->io, .now_s = NOW_S};
 	*state = f;
 	return 0;
 }
 
 static int teardown(void **state) {
 	struct fixture *f = *state;
-	bool whole = rte_mempool_full(frames_pool()); // each frame left exactly once
 
 	forward_table_free(f->table);
 	fdb_free(f->fdbs[0]);
 	fdb_free(f->fdbs[1]);
 	free(f);
-	return whole ? 0 : -1;
+	return 0;
+}
+
+static void send_frame(struct fixture *f, int from, struct frame *frame) {
+	forward_burst(&f->ctx, &f->table->ports[from], frame, 1);
+	test_frame_free(frame);
 }
 
 static void send_packet(struct fixture *f, int from, const struct test_packet *packet) {
-	struct rte_mbuf *m = test_packet_new(packet);
-
-	forward_burst(&f->ctx, &f->table->ports[from], &m, 1);
+	send_frame(f, from, test_packet_new(packet));
 }
 
 // A small frame between two stations, tagged if @vlan is not 0.
@@ -209,18 +211,14 @@ static void doubly_tagged_frame_does_not_hop(void **state) {
 	struct fixture *f = *state;
 	uint8_t bytes[512];
 	uint32_t len = test_packet_write(&packet, bytes);
-	struct rte_mbuf *m;
 
 	// A priority tag in front of a tag for VLAN 20, and in front of a service tag.
 	memcpy(&bytes[16], "\x81\x00\x00\x14", 4);
-	m = frame_from_bytes(bytes, len);
-	forward_burst(&f->ctx, &f->table->ports[VLAN_10_A], &m, 1);
+	send_frame(f, VLAN_10_A, test_frame_new(bytes, len));
 	memcpy(&bytes[16], "\x88\xa8\x00\x14", 4);
-	m = frame_from_bytes(bytes, len);
-	forward_burst(&f->ctx, &f->table->ports[VLAN_10_A], &m, 1);
+	send_frame(f, VLAN_10_A, test_frame_new(bytes, len));
 	memcpy(&bytes[12], "\x88\xa8\x00\x14", 4); // a service tag alone
-	m = frame_from_bytes(bytes, len);
-	forward_burst(&f->ctx, &f->table->ports[VLAN_10_A], &m, 1);
+	send_frame(f, VLAN_10_A, test_frame_new(bytes, len));
 	expect_receivers(f, 0);
 	assert_int_equal(f->counters[VLAN_10_A].rx_drop[DROP_TAGGED], 3);
 }
@@ -287,11 +285,9 @@ static void runt_is_dropped(void **state) {
 	struct fixture *f = *state;
 	const uint8_t bytes[18] = {0x52, 0x54, 0, 0, 0,    2,    0x52, 0x54,
 	                           0,    0,    0, 1, 0x81, 0x00, 0,    1};
-	struct rte_mbuf *m = frame_from_bytes(bytes, 13);
 
-	forward_burst(&f->ctx, &f->table->ports[GUEST_A], &m, 1);
-	m = frame_from_bytes(bytes, 16); // ends within its tag
-	forward_burst(&f->ctx, &f->table->ports[UPLINK], &m, 1);
+	send_frame(f, GUEST_A, test_frame_new(bytes, 13));
+	send_frame(f, UPLINK, test_frame_new(bytes, 16)); // ends within its tag
 	assert_int_equal(f->counters[GUEST_A].rx_drop[DROP_RUNT], 1);
 	assert_int_equal(f->counters[UPLINK].rx_drop[DROP_RUNT], 1);
 	expect_receivers(f, 0);
@@ -325,16 +321,16 @@ static void frame_over_the_receivers_mtu_is_dropped(void **state) {
 static void send_tso(struct fixture *f, const char *dst, uint32_t payload_bytes, uint16_t size) {
 	const struct test_packet packet = {
 		.dst_mac = dst, .src_mac = macs[GUEST_A], .payload_bytes = payload_bytes};
-	struct virtio_net_hdr hdr = {
-		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-		.csum_start = 34,
-		.csum_offset = 16,
-		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-		.gso_size = size};
-	struct rte_mbuf *m = test_packet_new(&packet);
+	struct frame *frame = test_packet_new(&packet);
 
-	assert_int_equal(offload_from_header(m, &hdr), 0);
-	forward_burst(&f->ctx, &f->table->ports[GUEST_A], &m, 1);
+	frame->bytes->offload = (struct virtio_net_hdr_v1
+	){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+	  .csum_start = 34,
+	  .csum_offset = 16,
+	  .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+	  .gso_size = size};
+	assert_int_equal(offload_check(frame), 0);
+	send_frame(f, GUEST_A, frame);
 }
 
 static void tso_frame_goes_whole_to_who_takes_it_and_in_pieces_to_who_does_not(void **state) {
@@ -373,18 +369,22 @@ static void tso_frame_of_too_many_segments_is_dropped_with_a_reason(void **state
 
 static void burst_keeps_the_order_for_each_receiver(void **state) {
 	struct fixture *f = *state;
-	struct rte_mbuf *burst[BURST_FRAMES];
+	struct frame *packets[BURST_FRAMES], burst[BURST_FRAMES];
 
 	send_to(f, GUEST_B, "ff:ff:ff:ff:ff:ff", 0);
 	send_to(f, GUEST_C, "ff:ff:ff:ff:ff:ff", 0);
 	f->ports[GUEST_A].n_got = f->ports[GUEST_B].n_got = f->ports[GUEST_C].n_got = 0;
-	for (uint32_t i = 0; i < BURST_FRAMES; i++)
-		burst[i] = test_packet_new(&(struct test_packet){
+	for (uint32_t i = 0; i < BURST_FRAMES; i++) {
+		packets[i] = test_packet_new(&(struct test_packet){
 			.dst_mac = macs[i % 2 == 0 ? GUEST_B : GUEST_C],
 			.src_mac = macs[GUEST_A],
 			.payload_bytes = i,
 		});
+		burst[i] = *packets[i];
+	}
 	forward_burst(&f->ctx, &f->table->ports[GUEST_A], burst, BURST_FRAMES);
+	for (uint32_t i = 0; i < BURST_FRAMES; i++)
+		test_frame_free(packets[i]);
 	assert_int_equal(f->ports[GUEST_B].n_got, BURST_FRAMES / 2);
 	assert_int_equal(f->ports[GUEST_C].n_got, BURST_FRAMES / 2);
 	for (uint16_t i = 0; i < BURST_FRAMES / 2; i++) {
@@ -423,5 +423,5 @@ int main(void) {
 		FORWARD_TEST(burst_keeps_the_order_for_each_receiver),
 	};
 
-	return cmocka_run_group_tests(tests, frames_setup, frames_teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,17 +7,15 @@
 
 #include <rte_tcp.h>
 
-#include "fallback/frame.h"
 #include "fallback/offload.h"
-#include "fallback/port.h"
 #include "tests/unit/fallback/frames.h"
 #include "vdpad/util/cleanup.h"
 
 static uint8_t sent[FRAME_TEST_BYTES + 256], got[FRAME_TEST_BYTES + 256];
 
 // The header with which a sender asks for offload of @packet.
-static struct virtio_net_hdr request(const struct test_packet *packet, uint16_t gso_size) {
-	struct virtio_net_hdr hdr = {
+static struct virtio_net_hdr_v1 request(const struct test_packet *packet, uint16_t gso_size) {
+	struct virtio_net_hdr_v1 hdr = {
 		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 		.csum_start = (uint16_t)test_packet_l4(packet),
 		.csum_offset = packet->udp ? 6 : 16,
@@ -30,6 +28,12 @@ static struct virtio_net_hdr request(const struct test_packet *packet, uint16_t 
 	return hdr;
 }
 
+// Have @f ask for @hdr.
+static int check(struct frame *f, const struct virtio_net_hdr_v1 *hdr) {
+	f->bytes->offload = *hdr;
+	return offload_check(f);
+}
+
 static const struct test_packet shapes[] = {
 	{.payload_bytes = 1000},
 	{.payload_bytes = 1001, .ipv6 = true},
@@ -37,7 +41,7 @@ static const struct test_packet shapes[] = {
 	{.payload_bytes = 1, .udp = true, .ipv6 = true},
 	{.payload_bytes = 0},
 	{.payload_bytes = 500, .vlan = 10},
-	{.payload_bytes = 8000, .options_bytes = 12}, // in several mbufs
+	{.payload_bytes = 8000, .options_bytes = 12}, // in many pieces
 	{.payload_bytes = 8001, .ipv6 = true, .options_bytes = 12, .vlan = 10},
 };
 
@@ -46,14 +50,14 @@ static void frame_parse_finds_the_headers(void **state) {
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
-		struct rte_mbuf *m = test_packet_new(&shapes[i]);
+		struct frame *m = test_packet_new(&shapes[i]);
 
-		assert_true(frame_parse(m, &layout));
+		assert_true(frame_parse(m->bytes, &layout));
 		assert_int_equal(layout.l2_len, test_packet_l3(&shapes[i]));
 		assert_int_equal(layout.l2_len + layout.l3_len, test_packet_l4(&shapes[i]));
 		assert_int_equal(layout.l4_len, shapes[i].udp ? 8 : 20 + shapes[i].options_bytes);
 		assert_true(layout.plain);
-		rte_pktmbuf_free(m);
+		test_frame_free(m);
 	}
 }
 
@@ -71,10 +75,10 @@ static void frame_parse_refuses_every_truncation(void **state) {
 		uint32_t len = test_packet_write(&packets[i], sent);
 
 		for (uint32_t cut = 1; cut < len; cut++) {
-			struct rte_mbuf *m = frame_from_bytes(sent, cut);
+			struct frame *m = test_frame_new(sent, cut);
 
-			assert_false(frame_parse(m, &layout));
-			rte_pktmbuf_free(m);
+			assert_false(frame_parse(m->bytes, &layout));
+			test_frame_free(m);
 		}
 	}
 }
@@ -82,113 +86,113 @@ static void frame_parse_refuses_every_truncation(void **state) {
 static void frame_parse_refuses_fragments(void **state) {
 	const struct test_packet packet = {.payload_bytes = 100};
 	struct frame_layout layout;
-	struct rte_mbuf *m = test_packet_new(&packet);
-	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, 14);
+	struct frame *m = test_packet_new(&packet);
+	uint8_t *ip = m->bytes->head + 14;
 
 	(void)state;
 	ip[6] = 0x20; // more fragments
-	assert_false(frame_parse(m, &layout));
+	assert_false(frame_parse(m->bytes, &layout));
 	ip[6] = 0x00;
 	ip[7] = 1; // an offset
-	assert_false(frame_parse(m, &layout));
+	assert_false(frame_parse(m->bytes, &layout));
 	ip[6] = 0x40; // don't fragment
 	ip[7] = 0;
-	assert_true(frame_parse(m, &layout));
-	rte_pktmbuf_free(m);
+	assert_true(frame_parse(m->bytes, &layout));
+	test_frame_free(m);
 }
 
 static void frame_pop_tag_moves_the_headers(void **state) {
 	struct test_packet packet = {.payload_bytes = 300, .vlan = 4094};
-	struct virtio_net_hdr hdr = request(&packet, 0), after;
-	struct rte_mbuf *m = test_packet_new(&packet);
+	struct virtio_net_hdr_v1 hdr = request(&packet, 0), after;
+	struct frame *m = test_packet_new(&packet);
 	uint32_t len;
 
 	(void)state;
-	assert_int_equal(offload_from_header(m, &hdr), 0);
+	assert_int_equal(check(m, &hdr), 0);
 	assert_int_equal(frame_pop_tag(m), 4094);
 	packet.vlan = 0;
 	len = test_packet_write(&packet, sent);
-	assert_int_equal(frame_to_bytes(m, got), len);
+	assert_int_equal(test_frame_bytes(m, got), len);
 	assert_memory_equal(got, sent, len);
-	offload_to_header(m, 0, &after);
+	offload_describe(m, 0, &after);
 	assert_int_equal(after.csum_start, hdr.csum_start - 4);
-	offload_to_header(m, FRAME_TAG_BYTES, &after);
+	offload_describe(m, FRAME_TAG_BYTES, &after);
 	assert_int_equal(after.csum_start, hdr.csum_start);
-	rte_pktmbuf_free(m);
+	test_frame_free(m);
 }
 
 static void checksum_request_passes_through_exactly(void **state) {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
-		struct virtio_net_hdr hdr = request(&shapes[i], 0), after;
-		struct rte_mbuf *m = test_packet_new(&shapes[i]);
+		struct virtio_net_hdr_v1 hdr = request(&shapes[i], 0), after;
+		struct frame *m = test_packet_new(&shapes[i]);
 		uint32_t len = test_packet_write(&shapes[i], sent);
 
-		assert_int_equal(offload_from_header(m, &hdr), 0);
+		assert_int_equal(check(m, &hdr), 0);
 		assert_true(offload_must_resolve(m, 0));
 		assert_false(offload_must_resolve(m, PORT_TAKES_CSUM));
-		offload_to_header(m, 0, &after);
+		offload_describe(m, 0, &after);
 		assert_memory_equal(&after, &hdr, sizeof(hdr));
-		frame_to_bytes(m, got);
+		test_frame_bytes(m, got);
 		assert_memory_equal(got, sent, len);
-		rte_pktmbuf_free(m);
+		test_frame_free(m);
 	}
 }
 
 static void checksum_is_finished_in_software(void **state) {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
-		struct virtio_net_hdr hdr = request(&shapes[i], 0), after;
-		struct rte_mbuf *m = test_packet_new(&shapes[i]);
+		struct virtio_net_hdr_v1 hdr = request(&shapes[i], 0), after;
+		struct frame *m = test_packet_new(&shapes[i]);
 
-		assert_int_equal(offload_from_header(m, &hdr), 0);
+		assert_int_equal(check(m, &hdr), 0);
 		offload_finish_checksum(m);
 		assert_false(offload_must_resolve(m, 0));
-		assert_true(checksums_are_right(got, frame_to_bytes(m, got)));
-		offload_to_header(m, 0, &after);
+		assert_true(checksums_are_right(got, test_frame_bytes(m, got)));
+		offload_describe(m, 0, &after);
 		assert_int_equal(after.flags, 0);
-		rte_pktmbuf_free(m);
+		test_frame_free(m);
 	}
 }
 
 static void udp_checksum_of_zero_is_sent_as_ones(void **state) {
 	const struct test_packet packet = {.payload_bytes = 2, .udp = true};
-	struct virtio_net_hdr hdr = request(&packet, 0);
+	struct virtio_net_hdr_v1 hdr = request(&packet, 0);
 	uint32_t len = test_packet_write(&packet, sent);
-	struct rte_mbuf *m;
+	struct frame *m;
 	uint16_t sum;
 
 	(void)state;
 	// Choose the payload so that the whole sum is 0xffff, its complement 0.
 	memset(&sent[len - 2], 0, 2);
-	m = frame_from_bytes(sent, len);
-	assert_int_equal(offload_from_header(m, &hdr), 0);
+	m = test_frame_new(sent, len);
+	assert_int_equal(check(m, &hdr), 0);
 	offload_finish_checksum(m);
-	frame_to_bytes(m, got);
+	test_frame_bytes(m, got);
 	memcpy(&sent[len - 2], &got[hdr.csum_start + 6], 2);
-	rte_pktmbuf_free(m);
+	test_frame_free(m);
 
-	m = frame_from_bytes(sent, len);
-	assert_int_equal(offload_from_header(m, &hdr), 0);
+	m = test_frame_new(sent, len);
+	assert_int_equal(check(m, &hdr), 0);
 	offload_finish_checksum(m);
-	frame_to_bytes(m, got);
+	test_frame_bytes(m, got);
 	memcpy(&sum, &got[hdr.csum_start + 6], 2);
 	assert_int_equal(sum, 0xffff);
 	assert_true(checksums_are_right(got, len));
-	rte_pktmbuf_free(m);
+	test_frame_free(m);
 }
 
 // An inner header, an extension header: no receiver is bothered with it.
 static void unusual_checksum_request_is_finished_at_once(void **state) {
 	const struct test_packet packet = {.payload_bytes = 777, .ipv6 = true, .hop_by_hop = true};
-	struct virtio_net_hdr hdr = request(&packet, 0);
-	struct rte_mbuf *m = test_packet_new(&packet);
+	struct virtio_net_hdr_v1 hdr = request(&packet, 0);
+	struct frame *m = test_packet_new(&packet);
 
 	(void)state;
-	assert_int_equal(offload_from_header(m, &hdr), 0);
-	assert_int_equal(m->ol_flags & FRAME_OFFLOAD_FLAGS, 0);
-	assert_true(checksums_are_right(got, frame_to_bytes(m, got)));
-	rte_pktmbuf_free(m);
+	assert_int_equal(check(m, &hdr), 0);
+	assert_int_equal(m->needs, 0);
+	assert_true(checksums_are_right(got, test_frame_bytes(m, got)));
+	test_frame_free(m);
 }
 
 static void request_that_contradicts_the_frame_is_refused(void **state) {
@@ -198,12 +202,11 @@ static void request_that_contradicts_the_frame_is_refused(void **state) {
 		.payload_bytes = 3000, .ipv6 = true, .hop_by_hop = true};
 	const struct {
 		const struct test_packet *packet;
-		struct virtio_net_hdr hdr;
+		struct virtio_net_hdr_v1 hdr;
 	} cases[] = {
 		{&tcp, {.flags = 1, .csum_start = 3100, .csum_offset = 16}}, // outside
 		{&tcp, {.flags = 1, .csum_start = 65535, .csum_offset = 65535}},
-		{&tcp,
-	         {.flags = 1, .csum_start = 34, .csum_offset = 2100}}, // behind the first mbuf
+		{&tcp, {.flags = 1, .csum_start = 34, .csum_offset = 2100}}, // behind the head
 		{&tcp, {.flags = 1, .csum_start = 34, .csum_offset = 16, .gso_type = 1}}, // no size
 		{&tcp,
 	         {.flags = 0,
@@ -245,87 +248,53 @@ static void request_that_contradicts_the_frame_is_refused(void **state) {
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct rte_mbuf *m = test_packet_new(cases[i].packet);
+		struct frame *m = test_packet_new(cases[i].packet);
 
-		assert_int_equal(offload_from_header(m, &cases[i].hdr), -EBADMSG);
-		rte_pktmbuf_free(m);
+		assert_int_equal(check(m, &cases[i].hdr), -EBADMSG);
+		test_frame_free(m);
 	}
 }
 
 static void length_lie_in_a_tso_frame_is_refused(void **state) {
 	const struct test_packet packet = {.payload_bytes = 3000};
-	struct virtio_net_hdr hdr = request(&packet, 1448);
-	struct rte_mbuf *m = test_packet_new(&packet);
-	uint8_t *total = rte_pktmbuf_mtod_offset(m, uint8_t *, 16);
+	struct virtio_net_hdr_v1 hdr = request(&packet, 1448);
+	struct frame *m = test_packet_new(&packet);
+	uint8_t *total = m->bytes->head + 16;
 
 	(void)state;
 	total[1]--; // the frame is longer than the packet
-	assert_int_equal(offload_from_header(m, &hdr), -EBADMSG);
+	assert_int_equal(check(m, &hdr), -EBADMSG);
 	total[1] += 2; // shorter
-	assert_int_equal(offload_from_header(m, &hdr), -EBADMSG);
-	rte_pktmbuf_free(m);
-}
-
-static void rx_flags_become_a_request(void **state) {
-	const struct test_packet packet = {.payload_bytes = 3000, .ipv6 = true};
-	struct rte_mbuf *m = test_packet_new(&packet);
-	struct virtio_net_hdr hdr = request(&packet, 1428), after;
-
-	(void)state;
-	hdr.hdr_len = 74;
-	m->ol_flags = RTE_MBUF_F_RX_L4_CKSUM_NONE | RTE_MBUF_F_RX_LRO;
-	m->tso_segsz = 1428;
-	assert_int_equal(offload_from_rx_flags(m), 0);
-	offload_to_header(m, 0, &after);
-	assert_memory_equal(&after, &hdr, sizeof(hdr));
-
-	m->ol_flags = 0; // nothing asked for
-	assert_int_equal(offload_from_rx_flags(m), 0);
-	assert_int_equal(m->ol_flags, 0);
-
-	m->ol_flags = RTE_MBUF_F_RX_L4_CKSUM_NONE | RTE_MBUF_F_RX_LRO;
-	m->tso_segsz = 0;
-	assert_int_equal(offload_from_rx_flags(m), -EBADMSG);
-	rte_pktmbuf_free(m);
-}
-
-static void rx_flags_on_what_is_no_tcp_are_refused(void **state) {
-	struct rte_mbuf *m;
-
-	(void)state;
-	memset(sent, 0xaa, 100);
-	m = frame_from_bytes(sent, 100);
-	m->ol_flags = RTE_MBUF_F_RX_L4_CKSUM_NONE;
-	assert_int_equal(offload_from_rx_flags(m), -EBADMSG);
-	rte_pktmbuf_free(m);
+	assert_int_equal(check(m, &hdr), -EBADMSG);
+	test_frame_free(m);
 }
 
 static void gso_request_that_fits_one_segment_is_a_checksum_request(void **state) {
 	const struct test_packet packet = {.payload_bytes = 1448};
-	struct virtio_net_hdr hdr = request(&packet, 1448);
-	struct rte_mbuf *m = test_packet_new(&packet);
+	struct virtio_net_hdr_v1 hdr = request(&packet, 1448);
+	struct frame *m = test_packet_new(&packet);
 
 	(void)state;
-	assert_int_equal(offload_from_header(m, &hdr), 0);
+	assert_int_equal(check(m, &hdr), 0);
 	assert_false(offload_must_resolve(m, PORT_TAKES_CSUM));
-	rte_pktmbuf_free(m);
+	test_frame_free(m);
 }
 
 static void receiver_gets_what_it_takes(void **state) {
 	const struct test_packet v4 = {.payload_bytes = 3000},
 				 v6 = {.payload_bytes = 3000, .ipv6 = true};
-	struct virtio_net_hdr hdr4 = request(&v4, 1000), hdr6 = request(&v6, 1000);
-	struct rte_mbuf *m4 = test_packet_new(&v4), *m6 = test_packet_new(&v6);
+	struct virtio_net_hdr_v1 hdr4 = request(&v4, 1000), hdr6 = request(&v6, 1000);
+	struct frame *m4 = test_packet_new(&v4), *m6 = test_packet_new(&v6);
 
 	(void)state;
-	assert_int_equal(offload_from_header(m4, &hdr4), 0);
-	assert_int_equal(offload_from_header(m6, &hdr6), 0);
+	assert_int_equal(check(m4, &hdr4), 0);
+	assert_int_equal(check(m6, &hdr6), 0);
 	assert_true(offload_must_resolve(m4, PORT_TAKES_CSUM | PORT_TAKES_TSO6));
 	assert_false(offload_must_resolve(m4, PORT_TAKES_CSUM | PORT_TAKES_TSO4));
 	assert_true(offload_must_resolve(m6, PORT_TAKES_CSUM | PORT_TAKES_TSO4));
 	assert_false(offload_must_resolve(m6, PORT_TAKES_CSUM | PORT_TAKES_TSO6));
-	rte_pktmbuf_free(m4);
-	rte_pktmbuf_free(m6);
+	test_frame_free(m4);
+	test_frame_free(m6);
 }
 
 static uint32_t sequence_of(const uint8_t *tcp) {
@@ -334,38 +303,40 @@ static uint32_t sequence_of(const uint8_t *tcp) {
 
 // Segment, then put the stream together again as a receiver does.
 static void segment_and_check(const struct test_packet *packet, uint16_t gso_size) {
-	struct virtio_net_hdr hdr = request(packet, gso_size);
-	struct rte_mbuf *segments[OFFLOAD_MAX_SEGMENTS];
-	struct rte_mbuf *m = test_packet_new(packet);
-	uint32_t headers = test_packet_l4(packet) + 20 + packet->options_bytes, offset = 0;
-	int n;
+	static struct offload_cutter cutter;
+	struct virtio_net_hdr_v1 hdr = request(packet, gso_size);
+	struct frame *m = test_packet_new(packet);
+	uint32_t headers = test_packet_l4(packet) + 20 + packet->options_bytes, offset = 0, i = 0;
+	uint32_t n_all = (packet->payload_bytes + gso_size - 1) / gso_size;
+	uint16_t n;
 
 	test_packet_write(packet, sent);
-	assert_int_equal(offload_from_header(m, &hdr), 0);
-	n = offload_segment(m, frames_pool(), segments);
-	assert_int_equal(n, (packet->payload_bytes + gso_size - 1) / gso_size);
-	for (int i = 0; i < n; i++) {
-		uint32_t len = frame_to_bytes(segments[i], got);
-		const uint8_t *tcp = got + test_packet_l4(packet);
+	assert_int_equal(check(m, &hdr), 0);
+	assert_int_equal(offload_cut_begin(&cutter, m), 0);
+	while ((n = offload_cut_next(&cutter)) > 0) {
+		for (uint16_t k = 0; k < n; k++, i++) {
+			uint32_t len = test_frame_bytes(&cutter.frames[k], got);
+			const uint8_t *tcp = got + test_packet_l4(packet);
 
-		assert_int_equal(len, segments[i]->pkt_len);
-		assert_true(len <= headers + gso_size);
-		assert_true(checksums_are_right(got, len));
-		assert_false(offload_must_resolve(segments[i], 0));
-		assert_int_equal(
-			sequence_of(tcp) - sequence_of(sent + test_packet_l4(packet)), offset
-		);
-		if (!packet->ipv6) // the identification counts up
-			assert_int_equal((got[18] << 8 | got[19]), (0xfffe + i) & 0xffff);
-		assert_int_equal((tcp[13] & RTE_TCP_FIN_FLAG) != 0, i == n - 1);
-		assert_int_equal((tcp[13] & RTE_TCP_PSH_FLAG) != 0, i == n - 1);
-		assert_int_equal((tcp[13] & RTE_TCP_CWR_FLAG) != 0, i == 0);
-		assert_memory_equal(got + headers, sent + headers + offset, len - headers);
-		offset += len - headers;
+			assert_true(len <= headers + gso_size);
+			assert_true(checksums_are_right(got, len));
+			assert_false(offload_must_resolve(&cutter.frames[k], 0));
+			assert_int_equal(
+				sequence_of(tcp) - sequence_of(sent + test_packet_l4(packet)),
+				offset
+			);
+			if (!packet->ipv6) // the identification counts up
+				assert_int_equal((got[18] << 8 | got[19]), (0xfffe + i) & 0xffff);
+			assert_int_equal((tcp[13] & RTE_TCP_FIN_FLAG) != 0, i == n_all - 1);
+			assert_int_equal((tcp[13] & RTE_TCP_PSH_FLAG) != 0, i == n_all - 1);
+			assert_int_equal((tcp[13] & RTE_TCP_CWR_FLAG) != 0, i == 0);
+			assert_memory_equal(got + headers, sent + headers + offset, len - headers);
+			offset += len - headers;
+		}
 	}
+	assert_int_equal(i, n_all);
 	assert_int_equal(offset, packet->payload_bytes);
-	rte_pktmbuf_free_bulk(segments, (unsigned int)n);
-	rte_pktmbuf_free(m);
+	test_frame_free(m);
 }
 
 static void segments_carry_the_same_stream(void **state) {
@@ -383,52 +354,33 @@ static void segments_carry_the_same_stream(void **state) {
 	segment_and_check(
 		&(struct test_packet){.payload_bytes = 60000, .tcp_flags = flags, .ipv6 = true},
 		8928
-	); // each segment in several mbufs
+	); // each segment in many pieces
 }
 
 static void too_many_segments_are_refused(void **state) {
 	const struct test_packet packet = {.payload_bytes = 60000};
-	struct virtio_net_hdr hdr = request(&packet, 1);
-	struct rte_mbuf *segments[OFFLOAD_MAX_SEGMENTS];
-	struct rte_mbuf *m = test_packet_new(&packet);
-	unsigned int n_free = rte_mempool_avail_count(frames_pool());
+	struct virtio_net_hdr_v1 hdr = request(&packet, 1);
+	static struct offload_cutter cutter;
+	struct frame *m = test_packet_new(&packet);
 
 	(void)state;
-	assert_int_equal(offload_from_header(m, &hdr), 0);
-	assert_int_equal(offload_segment(m, frames_pool(), segments), -E2BIG);
-	assert_int_equal(rte_mempool_avail_count(frames_pool()), n_free);
-	rte_pktmbuf_free(m);
-}
-
-static void segmenting_without_buffers_leaves_nothing_behind(void **state) {
-	static struct rte_mbuf *hoard[2048];
-	const struct test_packet packet = {.payload_bytes = 60000, .ipv6 = true};
-	struct virtio_net_hdr hdr = request(&packet, 8928);
-	struct rte_mbuf *segments[OFFLOAD_MAX_SEGMENTS];
-	struct rte_mbuf *m = test_packet_new(&packet);
-	unsigned int n_hoard = rte_mempool_avail_count(frames_pool()) - 10; // enough to begin
-
-	(void)state;
-	assert_int_equal(offload_from_header(m, &hdr), 0);
-	assert_int_equal(rte_pktmbuf_alloc_bulk(frames_pool(), hoard, n_hoard), 0);
-	assert_int_equal(offload_segment(m, frames_pool(), segments), -ENOMEM);
-	assert_int_equal(rte_mempool_avail_count(frames_pool()), 10);
-	rte_pktmbuf_free_bulk(hoard, n_hoard);
-	rte_pktmbuf_free(m);
+	assert_int_equal(check(m, &hdr), 0);
+	assert_int_equal(offload_cut_begin(&cutter, m), -E2BIG);
+	test_frame_free(m);
 }
 
 static void flow_hash_depends_on_the_flow_only(void **state) {
-	struct rte_mbuf *a = test_packet_new(&(struct test_packet){.payload_bytes = 10});
-	struct rte_mbuf *b = test_packet_new(&(struct test_packet){.payload_bytes = 900});
-	struct rte_mbuf *other = test_packet_new(&(struct test_packet){.payload_bytes = 10});
+	struct frame *a = test_packet_new(&(struct test_packet){.payload_bytes = 10});
+	struct frame *b = test_packet_new(&(struct test_packet){.payload_bytes = 900});
+	struct frame *other = test_packet_new(&(struct test_packet){.payload_bytes = 10});
 
 	(void)state;
-	rte_pktmbuf_mtod(other, uint8_t *)[34]++; // another source port
+	other->bytes->head[34]++; // another source port
 	assert_int_equal(frame_flow_hash(a), frame_flow_hash(b));
 	assert_int_not_equal(frame_flow_hash(a), frame_flow_hash(other));
-	rte_pktmbuf_free(a);
-	rte_pktmbuf_free(b);
-	rte_pktmbuf_free(other);
+	test_frame_free(a);
+	test_frame_free(b);
+	test_frame_free(other);
 }
 
 int main(void) {
@@ -443,15 +395,12 @@ int main(void) {
 		cmocka_unit_test(unusual_checksum_request_is_finished_at_once),
 		cmocka_unit_test(request_that_contradicts_the_frame_is_refused),
 		cmocka_unit_test(length_lie_in_a_tso_frame_is_refused),
-		cmocka_unit_test(rx_flags_become_a_request),
-		cmocka_unit_test(rx_flags_on_what_is_no_tcp_are_refused),
 		cmocka_unit_test(gso_request_that_fits_one_segment_is_a_checksum_request),
 		cmocka_unit_test(receiver_gets_what_it_takes),
 		cmocka_unit_test(segments_carry_the_same_stream),
 		cmocka_unit_test(too_many_segments_are_refused),
-		cmocka_unit_test(segmenting_without_buffers_leaves_nothing_behind),
 		cmocka_unit_test(flow_hash_depends_on_the_flow_only),
 	};
 
-	return cmocka_run_group_tests(tests, frames_setup, frames_teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

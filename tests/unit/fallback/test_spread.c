@@ -7,22 +7,23 @@
 #include "tests/unit/fallback/frames.h"
 #include "vdpad/util/cleanup.h"
 
-static struct rte_mbuf *frames[BURST_FRAMES];
+static struct frame *frames[BURST_FRAMES];
 
 // One frame for each of 16 senders, twice.
 static int setup(void **state) {
 	(void)state;
 	for (int i = 0; i < BURST_FRAMES; i++) {
 		frames[i] = test_packet_new(&(struct test_packet){.udp = true, .payload_bytes = 9});
-		rte_pktmbuf_mtod_offset(frames[i], uint8_t *, 26)[3] = (uint8_t)(i % 16);
+		frames[i]->bytes->head[26 + 3] = (uint8_t)(i % 16);
 	}
 	return 0;
 }
 
 static int teardown(void **state) {
 	(void)state;
-	rte_pktmbuf_free_bulk(frames, BURST_FRAMES);
-	return rte_mempool_full(frames_pool()) ? 0 : -1;
+	for (int i = 0; i < BURST_FRAMES; i++)
+		test_frame_free(frames[i]);
+	return 0;
 }
 
 static void only_pairs_that_are_up_are_chosen_and_reported(void **state) {
@@ -59,5 +60,5 @@ int main(void) {
 		),
 	};
 
-	return cmocka_run_group_tests(tests, frames_setup, frames_teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,27 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Ports and peers that do not behave: real workers and real sockets.
+// Guests' ports with real workers and real sockets. The event loop runs in a thread of its own, so
+// that front-ends can wait for answers.
 
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <linux/virtio_config.h>
+
 #include "fallback/switch.h"
+#include "fallback/vhost/sigbus.h"
+#include "tests/fake/vhost_front.h"
 #include "tests/unit/fallback/frames.h"
 #include "vdpad/util/cleanup.h"
+
+#define F(n) (UINT64_C(1) << (n))
+#define HEADER_BYTES 12
+#define BUFFER_BYTES 2048
+#define PATIENCE_MS 5000
 
 static struct {
 	struct workers *workers;
 	struct network_switch *sw;
+	sd_event *event;
+	pthread_t thread;
+	int stop_fd;
 	char directory[32];
-	char path[64]; // of port p1
+	char paths[2][64]; // of ports p0 and p1
 } t;
 
 static int group_setup(void **state) {
@@ -30,12 +44,43 @@ static int group_setup(void **state) {
 
 	if (r < 0)
 		return r;
-	return workers_new(cpus, ARRAY_LEN(cpus), frames_pool(), &t.workers, NULL);
+	return workers_new(cpus, ARRAY_LEN(cpus), &t.workers, NULL);
 }
 
 static int group_teardown(void **state) {
+	(void)state;
 	workers_free(t.workers);
-	return frames_teardown(state);
+	return 0;
+}
+
+static int on_stop(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+	(void)source, (void)fd, (void)revents;
+	*(bool *)userdata = true;
+	return 0;
+}
+
+static void *loop(void *arg) {
+	sd_event_source *source = NULL;
+	bool stop = false;
+
+	(void)arg;
+	assert_true(sd_event_add_io(t.event, &source, t.stop_fd, EPOLLIN, on_stop, &stop) >= 0);
+	while (!stop)
+		sd_event_run(t.event, UINT64_MAX);
+	sd_event_source_disable_unref(source);
+	return NULL;
+}
+
+// From here on the switch is the thread's, until stop_loop().
+static void start_loop(void) {
+	t.stop_fd = eventfd(0, EFD_CLOEXEC);
+	assert_int_equal(pthread_create(&t.thread, NULL, loop, NULL), 0);
+}
+
+static void stop_loop(void) {
+	eventfd_write(t.stop_fd, 1);
+	pthread_join(t.thread, NULL);
+	close(t.stop_fd);
 }
 
 static int setup(void **state) {
@@ -43,30 +88,42 @@ static int setup(void **state) {
 
 	(void)state;
 	strcpy(t.directory, "/tmp/vdpad-vhost-XXXXXX");
-	if (mkdtemp(t.directory) == NULL)
+	if (mkdtemp(t.directory) == NULL || sd_event_new(&t.event) < 0)
 		return -1;
-	snprintf(t.path, sizeof(t.path), "%s/p1.sock", t.directory);
-	t.sw = switch_new(t.workers, frames_pool());
-	return t.sw == NULL ? -1 : switch_set_network(t.sw, "net0", &network, NULL);
+	for (int i = 0; i < 2; i++)
+		snprintf(t.paths[i], sizeof(t.paths[i]), "%s/p%d.sock", t.directory, i);
+	if (switch_new(t.workers, t.event, &t.sw, NULL) < 0)
+		return -1;
+	return switch_set_network(t.sw, "net0", &network, NULL);
 }
 
 static int teardown(void **state) {
 	(void)state;
 	switch_free(t.sw);
+	sd_event_unref(t.event);
 	return rmdir(t.directory); // fails when a socket was left
 }
 
-static void add_port(const char *name, const char *path) {
+static void add_port(int number) {
 	const struct switch_port_spec spec = {
 		.network = "net0",
-		.path = path,
+		.path = t.paths[number],
 		.mtu_bytes = 1500,
 		.queue_pairs = 1,
 		.link_up = true,
-		.features = UINT64_C(1) << 32,
+		.features = UINT64_MAX,
 	};
+	char name[8];
 
+	snprintf(name, sizeof(name), "p%d", number);
 	assert_int_equal(switch_set_port(t.sw, name, &spec, NULL), 0);
+}
+
+static void del_port(int number) {
+	char name[8];
+
+	snprintf(name, sizeof(name), "p%d", number);
+	assert_int_equal(switch_del_port(t.sw, name, NULL), 0);
 }
 
 static int connect_to(const char *path) {
@@ -81,94 +138,267 @@ static int connect_to(const char *path) {
 	return fd;
 }
 
-static int count_fds(void) {
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
-}
-
-// Ask with GET_FEATURES whether librte_vhost's thread still answers peers.
+// Ask with GET_FEATURES whether the main thread answers this peer.
 static bool is_answered(int fd) {
 	static const uint32_t request[] = {1, 1, 0};
-	const struct timeval patience = {.tv_sec = 5};
+	const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
 	uint32_t answer[5];
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	assert_int_equal(write(fd, request, sizeof(request)), sizeof(request));
-	return recv(fd, answer, sizeof(answer), MSG_WAITALL) == sizeof(answer);
+	return send(fd, request, sizeof(request), MSG_NOSIGNAL) == sizeof(request) &&
+		recv(fd, answer, sizeof(answer), MSG_WAITALL) == sizeof(answer);
+}
+
+// The guest's driver is up when the switch has interrupted it for its receive ring.
+static void start_guest(struct front *f, int number, uint64_t features) {
+	front_connect(f, t.paths[number]);
+	front_start(f, features);
+	for (uint64_t i = 0; i < 8; i++)
+		front_post(f, 0, FRONT_DATA + i * BUFFER_BYTES, BUFFER_BYTES, true);
+	assert_true(is_answered(f->fd)); // so all before it has been handled
+}
+
+static void guest_sends(struct front *f, const uint8_t *bytes, uint32_t len) {
+	uint8_t *at = f->memory + FRONT_DATA + FRONT_MEMORY_SIZE / 4;
+
+	memset(at, 0, HEADER_BYTES);
+	memcpy(at + HEADER_BYTES, bytes, len);
+	front_post(f, 1, FRONT_DATA + FRONT_MEMORY_SIZE / 4, HEADER_BYTES + len, false);
+	eventfd_write(f->rings[1].kick_fd, 1);
+}
+
+// Wait for the next frame; its length, 0 if none comes.
+static uint32_t guest_receives(struct front *f, uint8_t *bytes) {
+	struct vring_used_elem used;
+
+	for (int i = 0; i < PATIENCE_MS; i++) {
+		if (front_used(f, 0, &used)) {
+			memcpy(bytes,
+			       f->memory + FRONT_DATA + used.id * BUFFER_BYTES + HEADER_BYTES,
+			       used.len - HEADER_BYTES);
+			return used.len - HEADER_BYTES;
+		}
+		usleep(1000);
+	}
+	return 0;
+}
+
+static void frame_goes_from_guest_to_guest(void **state) {
+	const struct test_packet packet = {.payload_bytes = 1000};
+	uint8_t sent[1600], got[BUFFER_BYTES];
+	uint32_t len = test_packet_write(&packet, sent);
+	struct front a, b;
+
+	(void)state;
+	add_port(0);
+	add_port(1);
+	start_loop();
+	start_guest(&a, 0, 0);
+	start_guest(&b, 1, 0);
+	for (int i = 0; i < 3; i++) {
+		usleep(2000); // the workers are asleep by then
+		guest_sends(&a, sent, len);
+		assert_int_equal(guest_receives(&b, got), len);
+		assert_memory_equal(got, sent, len);
+	}
+	stop_loop();
+	front_close(&a);
+	front_close(&b);
+}
+
+static void guest_that_has_moved_is_announced(void **state) {
+	const uint8_t mac[8] = {0x52, 0x54, 0, 0, 0, 7};
+	uint8_t got[BUFFER_BYTES];
+	struct front a, b;
+
+	(void)state;
+	add_port(0);
+	add_port(1);
+	start_loop();
+	start_guest(&a, 0, 0);
+	start_guest(&b, 1, 0);
+	front_send(&a, MESSAGE_SEND_RARP, 0, mac, sizeof(mac), NULL, 0);
+	assert_int_equal(guest_receives(&b, got), 60);
+	assert_memory_equal(got, "\xff\xff\xff\xff\xff\xff\x52\x54\0\0\0\x07\x80\x35\0\x01", 16);
+	assert_memory_equal(got + 20, "\0\x03\x52\x54\0\0\0\x07", 8);
+	stop_loop();
+	front_close(&a);
+	front_close(&b);
+}
+
+static void packed_rings_and_udp_segmentation_are_not_offered(void **state) {
+	union message_payload p = {0};
+	struct message_header header;
+	struct front f;
+
+	(void)state;
+	add_port(0);
+	start_loop();
+	front_connect(&f, t.paths[0]);
+	front_send(&f, MESSAGE_GET_FEATURES, 0, NULL, 0, NULL, 0);
+	assert_int_equal(front_receive(&f, &header, &p), 8);
+	assert_true(p.number & F(VIRTIO_F_VERSION_1));
+	assert_false(p.number & (F(VIRTIO_F_RING_PACKED) | F(54) | F(55) | F(56)));
+	stop_loop();
+	front_close(&f);
+}
+
+static void broken_ring_is_shown_and_the_other_guest_goes_on(void **state) {
+	const struct test_packet packet = {.payload_bytes = 100};
+	uint8_t sent[256], got[BUFFER_BYTES];
+	uint32_t len = test_packet_write(&packet, sent);
+	struct switch_port_view view;
+	struct front a, b;
+
+	(void)state;
+	add_port(0);
+	add_port(1);
+	start_loop();
+	start_guest(&a, 0, 0);
+	start_guest(&b, 1, 0);
+	a.rings[1].avail->idx += 1000;
+	eventfd_write(a.rings[1].kick_fd, 1);
+	for (int i = 0; i < PATIENCE_MS; i++) {
+		assert_true(is_answered(a.fd));
+		guest_sends(&b, sent, len);
+		if (guest_receives(&a, got) == len)
+			break;
+	}
+	stop_loop();
+	assert_true(switch_view_port(t.sw, 0, &view));
+	assert_false(view.status.connected);
+	assert_non_null(strstr(view.status.detail, "broken ring 1 (index)"));
+	assert_true(switch_view_port(t.sw, 1, &view));
+	assert_true(view.status.connected);
+	front_close(&a);
+	front_close(&b);
+}
+
+static void peer_that_takes_its_memory_away_is_sent_away_with_a_reason(void **state) {
+	struct switch_port_view view;
+	struct front a, b;
+	char byte;
+
+	(void)state;
+	assert_int_equal(sigbus_install(), 0); // cmocka has put its own handler there
+	add_port(0);
+	add_port(1);
+	start_loop();
+	start_guest(&a, 0, 0);
+	start_guest(&b, 1, 0);
+	assert_int_equal(ftruncate(a.memory_fd, 0), 0);
+	eventfd_write(a.rings[1].kick_fd, 1);
+	assert_int_equal(recv(a.fd, &byte, 1, 0), 0);
+	assert_true(is_answered(b.fd));
+	stop_loop();
+	assert_true(switch_view_port(t.sw, 0, &view));
+	assert_non_null(strstr(view.status.detail, "took memory away"));
+	front_close(&a);
+	front_close(&b);
 }
 
 static void half_a_message_of_one_peer_does_not_hold_up_another(void **state) {
 	static const uint32_t half[] = {2, 1, 8}; // SET_FEATURES, and to what?
-	char other_path[sizeof(t.path) + 2];
 	int hostile, other;
+	char byte;
 
 	(void)state;
-	add_port("p1", t.path);
-	snprintf(other_path, sizeof(other_path), "%s.2", t.path);
-	add_port("p2", other_path);
-	hostile = connect_to(t.path);
+	add_port(0);
+	add_port(1);
+	start_loop();
+	hostile = connect_to(t.paths[0]);
 	assert_true(is_answered(hostile));
-	other = connect_to(other_path);
 	assert_int_equal(write(hostile, half, sizeof(half)), sizeof(half));
+	other = connect_to(t.paths[1]);
 	assert_true(is_answered(other));
+	assert_int_equal(recv(hostile, &byte, 1, 0), 0); // its deadline has passed
+	stop_loop();
 	close(other);
 	close(hostile);
-	assert_int_equal(switch_del_port(t.sw, "p2", NULL), 0);
 }
 
 static void peer_that_reads_no_answers_does_not_hold_up_another(void **state) {
 	// SET_VRING_BASE, and an answer to it is wanted.
 	static const uint32_t request[] = {10, 1 | 1 << 3, 8, 0, 0};
-	char other_path[sizeof(t.path) + 2];
 	int hostile, other;
 
 	(void)state;
-	add_port("p1", t.path);
-	snprintf(other_path, sizeof(other_path), "%s.2", t.path);
-	add_port("p2", other_path);
-	hostile = connect_to(t.path);
+	add_port(0);
+	add_port(1);
+	start_loop();
+	hostile = connect_to(t.paths[0]);
 	for (int i = 0; i < 20000; i++) {
-		if (send(hostile, request, sizeof(request), MSG_DONTWAIT) < 0)
+		if (send(hostile, request, sizeof(request), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 			break;
 	}
-	other = connect_to(other_path);
+	other = connect_to(t.paths[1]);
 	assert_true(is_answered(other));
+	stop_loop();
 	close(other);
 	close(hostile);
-	assert_int_equal(switch_del_port(t.sw, "p2", NULL), 0);
+}
+
+static void second_peer_is_sent_away_and_a_successor_is_not(void **state) {
+	int first, second;
+
+	(void)state;
+	add_port(0);
+	start_loop();
+	first = connect_to(t.paths[0]);
+	assert_true(is_answered(first));
+	for (int i = 0; i < 100; i++) {
+		second = connect_to(t.paths[0]);
+		assert_false(is_answered(second));
+		close(second);
+		close(first); // and at once:
+		first = connect_to(t.paths[0]);
+		assert_true(is_answered(first));
+	}
+	stop_loop();
+	close(first);
 }
 
 static void port_that_is_deleted_with_its_peer_leaves_no_descriptor(void **state) {
-	int n_fds;
+	unsigned int n_fds = 0;
 	char byte;
 
 	(void)state;
-	n_fds = count_fds();
 	for (int i = 0; i < 20; i++) {
+		struct front f;
 		int peer;
 
-		add_port("p1", t.path);
-		peer = connect_to(t.path);
-		if (i % 2 == 0) // else it is deleted while the peer is coming
-			assert_true(is_answered(peer));
-		assert_int_equal(switch_del_port(t.sw, "p1", NULL), 0);
-		assert_true(read(peer, &byte, 1) <= 0);
-		close(peer);
+		add_port(0);
+		if (i % 2 == 0) {
+			start_loop();
+			start_guest(&f, 0, 0);
+			stop_loop();
+			del_port(0);
+			assert_true(recv(f.fd, &byte, 1, 0) <= 0);
+			front_close(&f);
+		} else { // it is deleted while the peer is coming
+			peer = connect_to(t.paths[0]);
+			del_port(0);
+			assert_true(read(peer, &byte, 1) <= 0);
+			close(peer);
+		}
+		if (i == 1) // by now the event loop has its timer
+			n_fds = front_count_fds();
 	}
-	assert_int_equal(count_fds(), n_fds);
+	assert_int_equal(front_count_fds(), n_fds);
 }
 
 #define PORT_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		PORT_TEST(frame_goes_from_guest_to_guest),
+		PORT_TEST(guest_that_has_moved_is_announced),
+		PORT_TEST(packed_rings_and_udp_segmentation_are_not_offered),
+		PORT_TEST(broken_ring_is_shown_and_the_other_guest_goes_on),
+		PORT_TEST(peer_that_takes_its_memory_away_is_sent_away_with_a_reason),
 		PORT_TEST(half_a_message_of_one_peer_does_not_hold_up_another),
 		PORT_TEST(peer_that_reads_no_answers_does_not_hold_up_another),
+		PORT_TEST(second_peer_is_sent_away_and_a_successor_is_not),
 		PORT_TEST(port_that_is_deleted_with_its_peer_leaves_no_descriptor),
 	};
 

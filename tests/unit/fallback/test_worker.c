@@ -43,5 +43,5 @@ int main(void) {
 		cmocka_unit_test(missing_cpu_is_named),
 	};
 
-	return cmocka_run_group_tests(tests, frames_setup, frames_teardown);
+	return cmocka_run_group_tests(tests, frames_setup, NULL);
 }
