@@ -75,8 +75,8 @@ int chain_read(
 		}
 		if (!!(d.flags & VRING_DESC_F_WRITE) != writable)
 			return -EBADMSG;
-		// No driver offers room of no bytes; looking for room must not cost a step for it.
-		if (writable && d.size == 0)
+		// No driver does this, QEMU's own devices refuse it, and it must not cost a step.
+		if (d.size == 0)
 			return -EBADMSG;
 		pieces = memory_split(r->memory, d.addr, d.size, &r->hint, segments + n, max - n);
 		if (pieces < 0)
@@ -103,7 +103,7 @@ struct pieces {
 static int add_piece(struct ring *r, struct pieces *p, const struct descriptor *d, bool writable) {
 	int n;
 
-	if (!!(d->flags & VRING_DESC_F_WRITE) != writable || (writable && d->size == 0))
+	if (!!(d->flags & VRING_DESC_F_WRITE) != writable || d->size == 0)
 		return -EBADMSG;
 	if (p->steps++ > p->max)
 		return -E2BIG;

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "fallback/vhost/discard.h"
+
 #define HUGE_ALIGN (UINT64_C(2) << 20) // so that shared memory can be backed by huge pages
 #define MAX_SIZE (UINT64_C(1) << 46)   // of one mapping; half of the address space of a process
 
@@ -100,6 +102,6 @@ void mapping_close(struct mapping *m) {
 	if (m->reserved == NULL)
 		return;
 	sigbus_release(m->guard);
-	munmap(m->reserved, m->reserved_size);
+	discard_map(m->reserved, m->reserved_size);
 	*m = (struct mapping){.guard = -1};
 }

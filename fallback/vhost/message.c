@@ -8,7 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fallback/vhost/discard.h"
 #include "vdpad/util/cleanup.h"
+
+#define MAX_RECEIVED_FDS 253 // the kernel's limit for one message, SCM_MAX_FD
 
 #define NUMBER_SIZE sizeof(uint64_t)
 #define VRING_SIZE sizeof(((union message_payload *)NULL)->vring)
@@ -70,25 +73,31 @@ static const struct message_kind *kind_find(uint32_t request) {
 	return &kinds[request];
 }
 
-void message_init(struct message *m) {
-	*m = (struct message){.deadline_ms = UINT64_MAX};
+void message_init(struct message *m, const void *owner) {
+	*m = (struct message){.deadline_ms = UINT64_MAX, .owner = owner};
 }
 
 void message_reset(struct message *m) {
+	int left[MESSAGE_MAX_FDS];
+	unsigned int n = 0;
+
 	for (unsigned int i = 0; i < m->n_fds; i++) {
 		if (m->fds[i] >= 0)
-			close(m->fds[i]);
+			left[n++] = m->fds[i];
 	}
-	message_init(m);
+	if (n > 0)
+		discard_fds(left, n, m->owner);
+	message_init(m, m->owner);
 }
 
 int message_take_fd(struct message *m, unsigned int i) {
 	return i < m->n_fds ? TAKE_FD(m->fds[i]) : -EBADF;
 }
 
-// Every descriptor that the kernel has installed is either kept or closed here.
+// Every descriptor that the kernel has installed is either kept or given back here.
 static int keep_fds(struct message *m, struct msghdr *msg) {
-	int r = 0;
+	int surplus[MAX_RECEIVED_FDS];
+	unsigned int n_surplus = 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
 		size_t n_fds;
@@ -100,16 +109,16 @@ static int keep_fds(struct message *m, struct msghdr *msg) {
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			if (m->n_fds < MESSAGE_MAX_FDS) {
+			if (m->n_fds < MESSAGE_MAX_FDS)
 				m->fds[m->n_fds++] = fd;
-			} else {
-				close(fd);
-				r = -EPROTO;
-			}
+			else
+				surplus[n_surplus++] = fd;
 		}
 	}
-	// Cut off: more than MESSAGE_MAX_FDS in one piece, or no descriptor left in this process.
-	return msg->msg_flags & MSG_CTRUNC ? -EPROTO : r;
+	if (n_surplus > 0)
+		discard_fds(surplus, n_surplus, m->owner);
+	// Cut off: no descriptor left in this process.
+	return n_surplus > 0 || (msg->msg_flags & MSG_CTRUNC) ? -EPROTO : 0;
 }
 
 static int receive_some(struct message *m, int fd, size_t wanted) {
@@ -118,7 +127,8 @@ static int receive_some(struct message *m, int fd, size_t wanted) {
 	uint8_t *into = m->received < sizeof(m->header)
 		? (uint8_t *)&m->header + m->received
 		: (uint8_t *)&m->payload + (m->received - sizeof(m->header));
-	char control[CMSG_SPACE(MESSAGE_MAX_FDS * sizeof(int))];
+	// Room for all, or the kernel would close the rest in this thread (discard.h).
+	char control[CMSG_SPACE(MAX_RECEIVED_FDS * sizeof(int))];
 	struct iovec iov = {.iov_base = into, .iov_len = wanted};
 	struct msghdr msg = {
 		.msg_iov = &iov,
@@ -185,8 +195,6 @@ static int check_whole(const struct message *m) {
 }
 
 int message_receive(struct message *m, int fd, uint64_t now_ms) {
-	if (now_ms >= m->deadline_ms)
-		return -ETIMEDOUT;
 	for (;;) {
 		size_t whole = sizeof(m->header);
 		int r;
@@ -199,6 +207,9 @@ int message_receive(struct message *m, int fd, uint64_t now_ms) {
 		r = receive_some(m, fd, whole - m->received);
 		if (m->received > 0 && m->deadline_ms == UINT64_MAX)
 			m->deadline_ms = now_ms + MESSAGE_DEADLINE_MS;
+		// What has come by now counts, however late we look.
+		if (r == 0 && now_ms >= m->deadline_ms)
+			return -ETIMEDOUT;
 		if (r <= 0)
 			return r;
 		if (m->received == sizeof(m->header)) {

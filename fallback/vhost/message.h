@@ -113,6 +113,7 @@ struct message {
 	int fds[MESSAGE_MAX_FDS];
 	unsigned int n_fds;
 	uint64_t deadline_ms; // UINT64_MAX while no byte has come
+	const void *owner;    // of the descriptors, for discard_fds()
 };
 
 // What a kind of message is answered with.
@@ -123,7 +124,7 @@ enum message_reply {
 	MESSAGE_REPLY_EMPTY,  // a reply without payload
 };
 
-void message_init(struct message *m);
+void message_init(struct message *m, const void *owner);
 
 // Close the descriptors still in the message and forget its bytes; ready for the next one.
 void message_reset(struct message *m);

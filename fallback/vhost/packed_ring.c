@@ -171,12 +171,12 @@ static uint16_t packed_take(struct ring *r, struct ring_burst *b, uint16_t max) 
 		b->ids[b->n_taken] = chain.id;
 		b->n_slots[b->n_taken++] = chain.n_slots;
 		at = slot_behind(r, at, chain.n_slots);
-		if (pieces < 0) {
+		if (pieces < 0)
 			r->stats.malformed++;
+		if (pieces < 0 || !transfer_size_is_good(r, chain.size)) {
+			used += RING_FRAME_SEGMENTS; // it may have cost as much as the longest
 			continue;
 		}
-		if (!transfer_size_is_good(r, chain.size))
-			continue;
 		__builtin_prefetch(pool[0].host);
 		__builtin_prefetch(pool[pieces - 1].host);
 		first[b->n_frames] = pool;

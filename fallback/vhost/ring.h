@@ -33,7 +33,7 @@
 #define RING_HEAD_SIZE 192       // headers of a tunnel over IPv6 and of the TCP in it: 150
 #define RING_HEAD_ROOM 16        // before the head, to put a VLAN tag in
 #define RING_FRAME_SEGMENTS 256  // pieces of one frame; Linux sends up to 19
-#define RING_BURST_SEGMENTS 1024 // pieces of one burst
+#define RING_BURST_SEGMENTS 1024 // pieces of one burst; a refused chain counts for the most
 #define RING_MAX_FRAME 65557     // 65,535 bytes of IP, Ethernet, two VLAN tags
 #define RING_MIN_FRAME 14        // an Ethernet header
 #define RING_MERGED_BUFFERS 128  // receive buffers for one frame; Linux needs up to 45
@@ -114,7 +114,9 @@ struct ring {
 	uint16_t next_used;   // what the guest has been told
 	uint16_t n_pending;   // written behind next_used, not yet told
 	uint16_t last_signal; // where next_used was when the guest was last interrupted
-	uint8_t header_size;  // of the virtio-net header: 10 or 12
+	uint32_t
+		no_room; // since the last flush there was no room for this many bytes; 0: there was
+	uint8_t header_size; // of the virtio-net header: 10 or 12
 	bool running;
 	bool enabled; // SET_VRING_ENABLE; one that runs without it is emptied, not forwarded from
 	bool event_index;
@@ -151,7 +153,8 @@ static inline void ring_give_back(struct ring *r, const struct ring_burst *b) {
 // Copy a frame (borrowed; from another guest's ring or made of other memory) into the next receive
 // buffers. @hdr says what is left for the guest to do; its num_buffers is set here.
 //
-// Returns 0; -ENOBUFS when the guest has too little room, -EBADMSG when its ring is at fault,
+// Returns 0; -ENOBUFS when the guest has too little room, which is looked for in vain once until
+// the next ring_flush(), -EBADMSG when its ring is at fault,
 // -ENETDOWN when it does not run or is not enabled.
 int ring_place(struct ring *r, const struct ring_frame *f, const struct virtio_net_hdr_v1 *hdr);
 

@@ -13,6 +13,7 @@
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 
+#include "fallback/vhost/discard.h"
 #include "fallback/vhost/session_internal.h"
 #include "vdpad/util/cleanup.h"
 
@@ -53,6 +54,8 @@ int session_new(
 
 	if (config->queue_pairs == 0 || config->queue_pairs > SESSION_MAX_QUEUE_PAIRS)
 		return -EINVAL;
+	if (discard_is_hung(config->arg))
+		return -EBUSY;
 	alert_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (alert_fd < 0)
 		return -errno;
@@ -66,7 +69,7 @@ int session_new(
 	s->budget = SESSION_BURST_MESSAGES * UINT64_C(1000);
 	s->budget_ms = now_ms;
 	s->n_queues = n_queues;
-	message_init(&s->message);
+	message_init(&s->message, config->arg);
 	memory_init(&s->memory, s->alert_fd);
 	for (unsigned int i = 0; i < n_queues; i++) {
 		s->queues[i].kick_fd = -EBADF;
@@ -88,14 +91,16 @@ void session_free(struct session *s) {
 	memory_done(&s->memory);
 	message_reset(&s->message);
 	close(s->alert_fd);
-	close(s->fd);
+	discard_socket(s->fd, s->config.arg);
 	free(s);
 }
 
 void session_quiesce(struct session *s) {
-	if (!s->quiet)
-		s->config.ops->quiesce(s->config.arg);
+	if (s->quiet)
+		return;
+	s->config.ops->quiesce(s->config.arg);
 	s->quiet = true;
+	s->n_quiesced++;
 }
 
 static void session_resume(struct session *s) {
@@ -279,6 +284,13 @@ static bool take_budget(struct session *s, uint64_t now_ms) {
 	return true;
 }
 
+// Workers have made a round for this peer, and the thread has waited for them.
+static void pay_for_quiesces(struct session *s, unsigned int n) {
+	uint64_t price = n * SESSION_QUIESCE_MESSAGES * UINT64_C(1000);
+
+	s->budget -= price < s->budget ? price : s->budget;
+}
+
 int session_run(struct session *s, uint64_t now_ms) {
 	uint64_t news;
 
@@ -286,7 +298,10 @@ int session_run(struct session *s, uint64_t now_ms) {
 		if (atomic_load(&s->memory.report.faulted))
 			return -EFAULT;
 	}
-	for (unsigned int i = 0; i < SESSION_RUN_MESSAGES; i++) {
+	s->n_quiesced = 0;
+	for (unsigned int i = 0; i < SESSION_RUN_MESSAGES && s->n_quiesced < SESSION_RUN_QUIESCES;
+	     i++) {
+		unsigned int n_quiesced = s->n_quiesced;
 		int r;
 
 		if (!take_budget(s, now_ms))
@@ -300,6 +315,7 @@ int session_run(struct session *s, uint64_t now_ms) {
 			s->last_request = s->message.header.request;
 		if (r < 0)
 			return r;
+		pay_for_quiesces(s, s->n_quiesced - n_quiesced);
 		message_reset(&s->message);
 	}
 	return 0;

@@ -35,7 +35,9 @@
 
 #define SESSION_MAX_QUEUE_PAIRS 64
 #define SESSION_RUN_MESSAGES 32     // at most in one session_run()
-#define SESSION_BURST_MESSAGES 8192 // 64 queue pairs, started six times in a row
+#define SESSION_RUN_QUIESCES 4      // at most in one session_run()
+#define SESSION_QUIESCE_MESSAGES 4  // that a message counts for, besides itself, if it quiesces
+#define SESSION_BURST_MESSAGES 8192 // 64 queue pairs, started three times in a row
 #define SESSION_MESSAGES_PER_S 4096
 
 struct session;
@@ -58,19 +60,22 @@ struct session_config {
 	bool sealed_only;      // see mapping_open()
 	struct notifier *notifier;     // borrowed; the control thread's
 	const struct session_ops *ops; // borrowed
-	void *arg;                     // for the ops
+	void *arg;                     // for the ops; the same for each peer of a port
 };
 
-// Begin with a peer. @fd, a connected stream socket, is consumed on success.
-// Returns 0, -EINVAL for a wrong configuration, or -errno.
+// Begin with a peer. @fd, a connected stream socket, is consumed on success. Otherwise give it to
+// discard_socket(), as any connection that is turned away: what was sent to it may hang in close().
+// Returns 0, -EINVAL for a wrong configuration, -EBUSY while descriptors of the port's last peers hang,
+// or -errno.
 int session_new(const struct session_config *config, int fd, uint64_t now_ms, struct session **ret);
 
-// Quiesces, gives everything back, and does not resume: forget the rings before.
+// Quiesces, gives everything back, and does not resume: forget the rings before, and stop watching
+// the descriptors, for the socket is closed a little later (discard.h).
 void session_free(struct session *s);
 
 // Receive and act upon what has come.
 //
-// Returns 0 when there is no more for now, or a number of milliseconds for which the peer, which
+// Returns 0 when it is enough for now (what is left shows in the descriptors), or a number of milliseconds for which the peer, which
 // has used up its messages, is not to be read. -errno means that the session is over: -EPIPE the
 // peer has hung up or does not read, -ETIMEDOUT it left half a message, -EPROTO it speaks something
 // else, -EFAULT it took memory away, others from a request that failed without an answer being due.

@@ -25,14 +25,15 @@ struct session {
 	int alert_fd;
 	struct message message;
 	uint32_t last_request;
-	uint64_t offered;   // features
-	uint64_t features;  // negotiated
-	uint64_t protocol;  // negotiated
-	uint64_t status;    // virtio device status
-	uint16_t mtu_bytes; // 0: not set
-	bool quiet;         // between quiesce and resume
-	uint64_t budget;    // messages that may still be handled now, in thousandths
-	uint64_t budget_ms; // when that was true
+	uint64_t offered;        // features
+	uint64_t features;       // negotiated
+	uint64_t protocol;       // negotiated
+	uint64_t status;         // virtio device status
+	uint16_t mtu_bytes;      // 0: not set
+	bool quiet;              // between quiesce and resume
+	unsigned int n_quiesced; // in this session_run()
+	uint64_t budget;         // messages that may still be handled now, in thousandths
+	uint64_t budget_ms;      // when that was true
 	struct memory memory;
 	unsigned int n_queues;
 	struct queue queues[];

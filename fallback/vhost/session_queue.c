@@ -78,7 +78,6 @@ int session_set_vring_addr(struct session *s, struct message *m) {
 
 int session_set_vring_base(struct session *s, struct message *m) {
 	struct queue *q = find_queue(s, m->payload.vring.index);
-
 	bool packed = s->features & BIT(VIRTIO_F_RING_PACKED);
 
 	if (q == NULL || (!packed && m->payload.vring.num > UINT16_MAX))
@@ -157,6 +156,8 @@ int session_set_vring_enable(struct session *s, struct message *m) {
 
 	if (q == NULL || m->payload.vring.num > 1)
 		return -EINVAL;
+	if (q->ring.enabled == (m->payload.vring.num == 1))
+		return 0;
 	session_quiesce(s);
 	q->ring.enabled = m->payload.vring.num == 1;
 	return 0;

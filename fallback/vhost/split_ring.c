@@ -162,8 +162,10 @@ static uint16_t split_take(struct ring *r, struct ring_burst *b, uint16_t max) {
 		int pieces = take_one(r, b->ids[i], pool, &sizes[b->n_frames]);
 
 		b->n_taken++;
-		if (pieces < 0)
+		if (pieces < 0) {
+			used += RING_FRAME_SEGMENTS; // it may have cost as much as the longest
 			continue;
+		}
 		__builtin_prefetch(pool[0].host);
 		__builtin_prefetch(pool[pieces - 1].host);
 		first[b->n_frames] = pool;

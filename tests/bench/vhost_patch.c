@@ -30,6 +30,7 @@
 #include <linux/virtio_ring.h>
 #include <x86intrin.h>
 
+#include "fallback/vhost/discard.h"
 #include "fallback/vhost/session.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"
@@ -217,7 +218,7 @@ static void accept_peer(struct port *port, int epoll_fd) {
 	c.ops = &ops;
 	c.arg = port;
 	if (port->session != NULL || session_new(&c, fd, clock_now_ms(), &port->session) < 0) {
-		close(fd);
+		discard_socket(fd, port);
 		return;
 	}
 	watch(epoll_fd, session_fd(port->session));
@@ -227,7 +228,7 @@ static void accept_peer(struct port *port, int epoll_fd) {
 	resume(port);
 }
 
-static void run_session(struct port *port) {
+static void run_session(struct port *port, int epoll_fd) {
 	uint64_t now_ms = clock_now_ms();
 	int r;
 
@@ -243,6 +244,7 @@ static void run_session(struct port *port) {
 	if (r < 0) {
 		printf("%s: gone after %s: %s\n", port->path, session_last_request(port->session),
 		       strerror(-r));
+		epoll_ctl(epoll_fd, EPOLL_CTL_DEL, session_fd(port->session), NULL);
 		session_free(port->session);
 		port->session = NULL;
 	}
@@ -299,7 +301,7 @@ int main(int argc, char **argv) {
 		// So few ports: it is simplest to look at both whenever anything happens.
 		epoll_wait(epoll_fd, events, ARRAY_LEN(events), 100);
 		for (unsigned int i = 0; i < n_ports; i++) {
-			run_session(&ports[i]);
+			run_session(&ports[i], epoll_fd);
 			accept_peer(&ports[i], epoll_fd);
 		}
 		print_traffic();

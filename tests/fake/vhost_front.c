@@ -15,6 +15,8 @@
 
 #include <linux/virtio_config.h>
 
+#include "fallback/vhost/discard.h"
+
 // Checks that also hold in a build without assert().
 static void must(bool ok, const char *what) {
 	if (!ok) {
@@ -111,6 +113,7 @@ void front_connect(struct front *f, const char *path) {
 
 void front_close(struct front *f) {
 	session_free(f->session);
+	discard_wait();
 	for (unsigned int i = 0; i < 4; i++) {
 		close(f->rings[i].kick_fd);
 		close(f->rings[i].call_fd);
@@ -307,8 +310,11 @@ unsigned int front_forward(struct front *from, struct front *to) {
 }
 
 unsigned int front_count_fds(void) {
-	DIR *dir = opendir("/proc/self/fd");
 	unsigned int n = 0;
+	DIR *dir;
+
+	discard_wait();
+	dir = opendir("/proc/self/fd");
 
 	must(dir != NULL, "/proc/self/fd");
 	while (readdir(dir) != NULL)
@@ -319,9 +325,12 @@ unsigned int front_count_fds(void) {
 
 // Shared maps of guest memory only: an allocator may map what it likes.
 unsigned int front_count_maps(void) {
-	FILE *file = fopen("/proc/self/maps", "re");
 	unsigned int n = 0;
 	char line[512];
+	FILE *file;
+
+	discard_wait();
+	file = fopen("/proc/self/maps", "re");
 
 	must(file != NULL, "/proc/self/maps");
 	while (fgets(line, sizeof(line), file) != NULL)

@@ -39,10 +39,12 @@ static int teardown(void **state) {
 
 static unsigned int take(struct front *f) {
 	struct ring *r = session_ring(f->session, 1);
-	unsigned int n = ring_take(r, &burst, RING_BURST);
+	unsigned int n = 0;
 
-	ring_give_back(r, &burst);
-	ring_flush(r, f->notifier);
+	while (n += ring_take(r, &burst, RING_BURST), burst.n_taken > 0) {
+		ring_give_back(r, &burst);
+		ring_flush(r, f->notifier);
+	}
 	return n;
 }
 
@@ -139,7 +141,8 @@ static void cve_2022_2132_chain_shorter_than_the_header(void **state) {
 	for (uint32_t size = 0; size < 12 + RING_MIN_FRAME; size++)
 		front_post(&a, 1, FRONT_DATA, size, false);
 	assert_int_equal(take(&a), 0);
-	assert_int_equal(session_ring(a.session, 1)->stats.runts, 12 + RING_MIN_FRAME);
+	assert_int_equal(session_ring(a.session, 1)->stats.malformed, 1);
+	assert_int_equal(session_ring(a.session, 1)->stats.runts, 12 + RING_MIN_FRAME - 1);
 }
 
 static void cve_2022_2132_header_spread_over_many_descriptors(void **state) {
@@ -299,8 +302,7 @@ static void fix_6ec1778134_loops_of_descriptors_end(void **state) {
 		front_desc(&a, 1, i, front_addr(FRONT_DATA), i % 2, VRING_DESC_F_NEXT, i);
 	for (uint16_t i = 0; i < FRONT_RING_SIZE; i++)
 		front_avail(&a, 1, i);
-	for (unsigned int i = 0; i < FRONT_RING_SIZE / RING_BURST; i++)
-		assert_int_equal(take(&a), 0);
+	assert_int_equal(take(&a), 0);
 	assert_int_equal(session_ring(a.session, 1)->stats.malformed, FRONT_RING_SIZE);
 }
 

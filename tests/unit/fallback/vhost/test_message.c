@@ -18,7 +18,7 @@ struct wire {
 
 static void wire_open(struct wire *w) {
 	assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, w->fds), errno);
-	message_init(&w->m);
+	message_init(&w->m, NULL);
 }
 
 static void wire_close(struct wire *w) {
@@ -99,6 +99,21 @@ static void message_half_of_it_times_out_and_silence_does_not(void **state) {
 	assert_int_equal(
 		message_receive(&w.m, w.fds[1], 2000000 + MESSAGE_DEADLINE_MS), -ETIMEDOUT
 	);
+	wire_close(&w);
+}
+
+// Late is who looks, not who sent.
+static void message_that_came_in_time_counts_however_late_it_is_read(void **state) {
+	uint32_t rest[] = {8, 0, 0};
+	uint32_t header[] = {MESSAGE_SET_FEATURES, 1};
+	struct wire w;
+
+	(void)state;
+	wire_open(&w);
+	assert_int_equal(send(w.fds[0], header, sizeof(header), 0), sizeof(header));
+	assert_int_equal(message_receive(&w.m, w.fds[1], 1000), 0);
+	assert_int_equal(send(w.fds[0], rest, sizeof(rest), 0), sizeof(rest));
+	assert_int_equal(message_receive(&w.m, w.fds[1], 1000 + 10 * MESSAGE_DEADLINE_MS), 1);
 	wire_close(&w);
 }
 
@@ -248,6 +263,7 @@ int main(void) {
 		cmocka_unit_test(message_arrives_byte_by_byte),
 		cmocka_unit_test(message_never_takes_a_byte_or_descriptor_of_the_next),
 		cmocka_unit_test(message_half_of_it_times_out_and_silence_does_not),
+		cmocka_unit_test(message_that_came_in_time_counts_however_late_it_is_read),
 		cmocka_unit_test(message_with_wrong_size_version_or_reply_flag_is_refused),
 		cmocka_unit_test(message_unknown_is_read_to_its_end_and_refused),
 		cmocka_unit_test(

@@ -351,6 +351,31 @@ static void session_flood_is_slowed_and_paid_back_by_time(void **state) {
 	front_close(&f);
 }
 
+// To stop the workers for one peer is not free, so it may be had a few times in a row only.
+static void session_run_quiesces_a_few_times_only_and_each_is_paid(void **state) {
+	struct front f;
+	unsigned int n = 0;
+
+	(void)state;
+	front_open(&f, &front_config);
+	front_start(&f, 0);
+	f.n_quiesced = 0;
+	for (unsigned int i = 0; i < 2 * SESSION_RUN_QUIESCES; i++)
+		front_send_vring(&f, MESSAGE_SET_VRING_ENABLE, 0, 0, i & 1);
+	assert_int_equal(front_run(&f), 0);
+	assert_int_equal(f.n_quiesced, SESSION_RUN_QUIESCES);
+	assert_int_equal(front_run(&f), 0);
+	assert_int_equal(f.n_quiesced, 2 * SESSION_RUN_QUIESCES);
+	front_send_vring(&f, MESSAGE_SET_VRING_ENABLE, 0, 0, 1); // as it is
+	assert_int_equal(front_run(&f), 0);
+	assert_int_equal(f.n_quiesced, 2 * SESSION_RUN_QUIESCES);
+	while (front_run(&f) == 0) {
+		front_send_vring(&f, MESSAGE_SET_VRING_ENABLE, 0, 0, n++ & 1);
+		assert_true(n < SESSION_BURST_MESSAGES / SESSION_QUIESCE_MESSAGES);
+	}
+	front_close(&f);
+}
+
 static void session_run_is_bounded(void **state) {
 	struct front f;
 
@@ -466,6 +491,7 @@ int main(void) {
 		cmocka_unit_test(session_announces_a_guest_that_has_moved),
 		cmocka_unit_test(session_ends_when_memory_is_taken_away),
 		cmocka_unit_test(session_flood_is_slowed_and_paid_back_by_time),
+		cmocka_unit_test(session_run_quiesces_a_few_times_only_and_each_is_paid),
 		cmocka_unit_test(session_run_is_bounded),
 		cmocka_unit_test(session_takes_no_descriptor_that_may_make_it_wait),
 		cmocka_unit_test(session_descriptors_and_maps_balance_after_any_sequence),
