@@ -11,28 +11,8 @@
 
 #include <linux/virtio_ring.h>
 
-struct descriptor {
-	uint64_t addr;
-	uint32_t size;
-	uint16_t flags;
-	uint16_t next;
-};
-
-static struct descriptor read_descriptor(const uint8_t *table, uint32_t i) {
-	const uint8_t *at = table + (size_t)i * sizeof(struct vring_desc);
-	uint64_t addr = memory_load_u64(at);
-	uint64_t rest = memory_load_u64(at + sizeof(addr));
-
-	return (struct descriptor){
-		.addr = addr,
-		.size = (uint32_t)rest,
-		.flags = (uint16_t)(rest >> 32),
-		.next = (uint16_t)(rest >> 48),
-	};
-}
-
 static struct descriptor read_packed(const uint8_t *table, uint32_t i, uint16_t *ret_id) {
-	struct descriptor d = read_descriptor(table, i);
+	struct descriptor d = chain_descriptor(table, i);
 
 	// The last two fields are the other way round.
 	if (ret_id != NULL)
@@ -41,7 +21,7 @@ static struct descriptor read_packed(const uint8_t *table, uint32_t i, uint16_t 
 	return d;
 }
 
-int chain_read(
+int chain_read_any(
 	struct ring *r, uint16_t head, bool writable, struct segment *segments, unsigned int max,
 	uint64_t *ret_size
 ) {
@@ -58,7 +38,7 @@ int chain_read(
 
 		if (i >= n_entries)
 			return -EBADMSG;
-		d = read_descriptor(table, i);
+		d = chain_descriptor(table, i);
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			// Last of its chain, of whole descriptors, never inside another, never
 			// empty.

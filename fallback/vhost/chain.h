@@ -6,7 +6,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <linux/virtio_ring.h>
+
 #include "fallback/vhost/ring.h"
+
+// One descriptor of the split layout, or of a table of it, copied out of guest memory.
+struct descriptor {
+	uint64_t addr;
+	uint32_t size;
+	uint16_t flags;
+	uint16_t next;
+};
+
+static inline struct descriptor chain_descriptor(const uint8_t *table, uint32_t i) {
+	const uint8_t *at = table + (size_t)i * sizeof(struct vring_desc);
+	uint64_t addr = memory_load_u64(at);
+	uint64_t rest = memory_load_u64(at + sizeof(addr));
+
+	return (struct descriptor){
+		.addr = addr,
+		.size = (uint32_t)rest,
+		.flags = (uint16_t)(rest >> 32),
+		.next = (uint16_t)(rest >> 48),
+	};
+}
+
+// chain_read() for any chain.
+int chain_read_any(
+	struct ring *r, uint16_t head, bool writable, struct segment *segments, unsigned int max,
+	uint64_t *ret_size
+);
 
 // Follow the chain that starts at @head (below r->size) and write its pieces to @segments.
 //
@@ -14,10 +43,27 @@
 // @max       room in @segments; also bounds the number of descriptors that are read
 // Returns the number of pieces and sets *ret_size to their bytes; -EBADMSG for anything that is no
 // such chain, -E2BIG when it has more pieces or descriptors than @max.
-int chain_read(
+static inline int chain_read(
 	struct ring *r, uint16_t head, bool writable, struct segment *segments, unsigned int max,
 	uint64_t *ret_size
-);
+) {
+	struct descriptor d = chain_descriptor((const uint8_t *)r->desc, head);
+	uint8_t *host;
+
+	// The most frequent one: a single buffer in a single region.
+	if ((d.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)) ==
+	            (writable ? VRING_DESC_F_WRITE : 0) &&
+	    d.size > 0 && max > 0) {
+		host = memory_at(r->memory, d.addr, d.size, &r->hint);
+		if (__builtin_expect(host != NULL, 1)) {
+			segments[0] = (struct segment
+			){.host = host, .guest_addr = d.addr, .size = d.size};
+			*ret_size = d.size;
+			return 1;
+		}
+	}
+	return chain_read_any(r, head, writable, segments, max, ret_size);
+}
 
 // A chain of the packed layout must be followed to its end even when it is refused, for the next
 // one begins there. No further than this, or a guest could make each frame cost a walk round its

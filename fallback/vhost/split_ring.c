@@ -32,6 +32,8 @@
 #include "fallback/vhost/chain.h"
 #include "fallback/vhost/transfer.h"
 
+#define PREFETCH_LINE 64
+
 static uint16_t *avail_event(const struct ring *r) {
 	return (uint16_t *)&r->used->ring[r->size];
 }
@@ -137,6 +139,18 @@ static int take_one(struct ring *r, uint16_t head, struct segment *pool, uint32_
 	return n;
 }
 
+// The lines of the header and of most of the headers behind it.
+static void prefetch_head(const struct segment *pieces, unsigned int n) {
+	__builtin_prefetch(pieces[0].host);
+	if (pieces[0].size > PREFETCH_LINE)
+		__builtin_prefetch(pieces[0].host + PREFETCH_LINE);
+	if (n > 1) {
+		__builtin_prefetch(pieces[1].host);
+		if (pieces[1].size > PREFETCH_LINE)
+			__builtin_prefetch(pieces[1].host + PREFETCH_LINE);
+	}
+}
+
 // Three passes, so that the cache misses of a burst overlap: heads, then descriptors, then bytes.
 static uint16_t split_take(struct ring *r, struct ring_burst *b, uint16_t max) {
 	struct segment *first[RING_BURST];
@@ -166,8 +180,7 @@ static uint16_t split_take(struct ring *r, struct ring_burst *b, uint16_t max) {
 			used += RING_FRAME_SEGMENTS; // it may have cost as much as the longest
 			continue;
 		}
-		__builtin_prefetch(pool[0].host);
-		__builtin_prefetch(pool[pieces - 1].host);
+		prefetch_head(pool, (unsigned int)pieces);
 		first[b->n_frames] = pool;
 		n_pieces[b->n_frames++] = (uint16_t)pieces;
 		used += (unsigned int)pieces;
@@ -188,6 +201,35 @@ static uint16_t split_take(struct ring *r, struct ring_burst *b, uint16_t max) {
 static void split_give_back(struct ring *r, const struct ring_burst *b) {
 	for (uint16_t i = 0; i < b->n_taken; i++)
 		put_used(r, b->ids[i], 0);
+}
+
+// As in split_take(), the cache misses of a burst shall overlap. What is read here is not used for
+// anything else: split_place() reads it again.
+static void split_expect(struct ring *r, uint16_t n_frames) {
+	uint16_t heads[RING_BURST];
+	uint16_t n = available(r, 0);
+
+	if (n > n_frames)
+		n = n_frames;
+	if (n > RING_BURST)
+		n = RING_BURST;
+	for (uint16_t i = 0; i < n; i++) {
+		heads[i] = memory_load_u16(
+			&r->avail->ring[(uint16_t)(r->next_avail + i) & (r->size - 1)]
+		);
+		heads[i] &= r->size - 1;
+		__builtin_prefetch(&r->desc[heads[i]]);
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		struct descriptor d = chain_descriptor((const uint8_t *)r->desc, heads[i]);
+		uint8_t *host = memory_at(r->memory, d.addr, d.size, &r->hint);
+
+		if (host == NULL)
+			continue;
+		__builtin_prefetch(host, 1);
+		if (d.size > PREFETCH_LINE)
+			__builtin_prefetch(host + PREFETCH_LINE, 1);
+	}
 }
 
 static int find_room(struct ring *r, struct room *room, uint32_t needed) {
@@ -279,6 +321,7 @@ const struct ring_ops split_ring_ops = {
 	.position = split_position,
 	.take = split_take,
 	.give_back = split_give_back,
+	.expect = split_expect,
 	.place = split_place,
 	.publish = split_publish,
 	.watch = split_watch,

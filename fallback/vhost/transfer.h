@@ -18,16 +18,90 @@ struct room {
 };
 
 // Whether a chain of @size bytes can be a frame. Counts those that cannot.
-bool transfer_size_is_good(struct ring *r, uint64_t size);
+static inline bool transfer_size_is_good(struct ring *r, uint64_t size) {
+	if (__builtin_expect(size < (uint64_t)r->header_size + RING_MIN_FRAME, 0)) {
+		r->stats.runts++;
+		return false;
+	}
+	if (__builtin_expect(size > (uint64_t)r->header_size + RING_MAX_FRAME, 0)) {
+		r->stats.oversized++;
+		return false;
+	}
+	return true;
+}
 
-// Make a frame of @n pieces with @size bytes in all. The head is copied to f->head, and cut off the pieces.
-void transfer_read(
-	struct ring *r, struct ring_frame *f, struct segment *segments, unsigned int n,
-	uint32_t size
+// The two below for any pieces; transfer_read_any() when the sizes of f are set already, and
+// transfer_write_any() with the whole header.
+void transfer_read_any(
+	struct ring *r, struct ring_frame *f, struct segment *segments, unsigned int n
 );
-
-// Write header and frame into @room, which has at least r->header_size + f->size bytes.
-void transfer_write(
+void transfer_write_any(
 	struct ring *r, const struct room *room, const struct ring_frame *f,
 	const struct virtio_net_hdr_v1 *hdr
 );
+
+// Make a frame of @n pieces with @size bytes in all. The head is copied to f->head, and cut off the
+// pieces.
+static inline void transfer_read(
+	struct ring *r, struct ring_frame *f, struct segment *segments, unsigned int n,
+	uint32_t size
+) {
+	struct segment *s = segments;
+	uint32_t skip = sizeof(f->offload);
+
+	f->size = size - r->header_size;
+	f->head_size = f->size < RING_HEAD_SIZE ? (uint16_t)f->size : RING_HEAD_SIZE;
+	// Linux sends the header in front of the frame's first bytes or as a piece of its own.
+	if (n > 1 && s->size == skip)
+		s++;
+	if (__builtin_expect(
+		    r->header_size != skip || segments->size < skip ||
+			    s->size < f->head_size + (s == segments ? skip : 0),
+		    0
+	    )) {
+		transfer_read_any(r, f, segments, n);
+		return;
+	}
+	if (r->offloads)
+		memory_read(&f->offload, segments->host, sizeof(f->offload));
+	else
+		f->offload = (struct virtio_net_hdr_v1){0};
+	skip = f->head_size + (s == segments ? skip : 0);
+	memory_read(f->head, s->host + skip - f->head_size, f->head_size);
+	s->host += skip;
+	s->guest_addr += skip;
+	s->size -= skip;
+	if (s->size == 0)
+		s++;
+	f->segments = s;
+	f->n_segments = (uint16_t)(segments + n - s);
+}
+
+// Write header and frame into @room, which has at least r->header_size + f->size bytes.
+static inline void transfer_write(
+	struct ring *r, const struct room *room, const struct ring_frame *f,
+	const struct virtio_net_hdr_v1 *hdr
+) {
+	const struct segment *to = &room->segments[0];
+	struct virtio_net_hdr_v1 header = *hdr;
+	uint32_t offset = sizeof(header);
+
+	header.num_buffers = r->mergeable ? room->n_heads : 1;
+	if (__builtin_expect(r->header_size != sizeof(header) || to->size < offset + f->size, 0)) {
+		transfer_write_any(r, room, f, &header);
+		return;
+	}
+	// All in one piece, as it is for most frames.
+	memory_write(r->memory, to->host, true, to->guest_addr, &header, sizeof(header));
+	memory_write(
+		r->memory, to->host + offset, true, to->guest_addr + offset, f->head, f->head_size
+	);
+	offset += f->head_size;
+	for (uint16_t i = 0; i < f->n_segments; i++) {
+		memory_write(
+			r->memory, to->host + offset, true, to->guest_addr + offset,
+			f->segments[i].host, f->segments[i].size
+		);
+		offset += f->segments[i].size;
+	}
+}
