@@ -31,10 +31,13 @@ struct fdb {
 };
 
 static uint64_t key_of(const void *mac, uint16_t vlan) {
-	uint64_t key = 0;
+	uint32_t low;
+	uint16_t high;
 
-	memcpy(&key, mac, 6);
-	return key << 16 | (uint64_t)(vlan & 0xfff) << 4 | 1;
+	// Not as one number in memory: to load what was stored in two parts stalls the CPU.
+	memcpy(&low, mac, sizeof(low));
+	memcpy(&high, (const uint8_t *)mac + sizeof(low), sizeof(high));
+	return (uint64_t)high << 48 | (uint64_t)low << 16 | (uint64_t)(vlan & 0xfff) << 4 | 1;
 }
 
 static uint64_t value_of(uint16_t port_id, uint32_t seen_s) {

@@ -186,6 +186,8 @@ static void send_on_ring(
 
 	if (port->tx_shared)
 		rte_spinlock_lock(&port->tx_locks[pair]);
+	if (n_frames > 1)
+		ring_expect(r, n_frames);
 	for (uint16_t i = 0; i < n_frames; i++) {
 		offload_describe(frames[i], 0, &hdr);
 		if (ring_place(r, frames[i]->bytes, &hdr) < 0)

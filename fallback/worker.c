@@ -27,6 +27,7 @@
 // Nothing needs this; a descriptor that fails to wake us costs no more than this.
 #define SLEEP_MAX_MS 1000
 #define EPOLL_EVENTS 16
+#define CLOCK_MS 10 // how old the time may be that addresses are learnt with
 
 struct worker {
 	struct workers *all;
@@ -35,7 +36,9 @@ struct worker {
 	uint16_t index;
 	int epoll_fd;
 	int wake_fd;
-	bool fruitless; // ports said that frames wait, and a poll brought none
+	uint64_t look_tsc; // when to look at the clock again
+	uint32_t now_s;    // what it said
+	bool fruitless;    // ports said that frames wait, and a poll brought none
 	struct port_counters counters[FORWARD_MAX_PORTS];
 	struct port_context io;
 } __rte_cache_aligned;
@@ -118,13 +121,23 @@ int workers_check_cpus(const int *cpus, int n_cpus, struct error *e) {
 	return 0;
 }
 
+// The clock costs as much as some frames, and only seconds matter.
+static void update_clock(struct worker *worker) {
+	uint64_t now_tsc = rte_rdtsc();
+
+	if (now_tsc < worker->look_tsc)
+		return;
+	worker->look_tsc = now_tsc + rte_get_tsc_hz() / MS_PER_S * CLOCK_MS;
+	worker->now_s = (uint32_t)(clock_now_ms() / 1000);
+}
+
 // One turn: a burst from each port of this worker. Returns how many frames came.
 static uint32_t poll_ports(struct worker *worker, const struct forward_table *table) {
 	struct forward_context ctx = {
 		.table = table,
 		.counters = worker->counters,
 		.io = &worker->io,
-		.now_s = (uint32_t)(clock_now_ms() / 1000),
+		.now_s = worker->now_s,
 	};
 	uint32_t n_total = 0;
 
@@ -201,8 +214,10 @@ static void *run(void *arg) {
 	rte_rcu_qsbr_thread_online(all->qsbr, worker->index);
 
 	while (!atomic_load_explicit(&all->stopping, memory_order_relaxed)) {
-		uint32_t n = poll_ports(worker, current_table(all));
+		uint32_t n;
 
+		update_clock(worker);
+		n = poll_ports(worker, current_table(all));
 		rte_rcu_qsbr_quiescent(all->qsbr, worker->index);
 		if (n > 0) {
 			worker->fruitless = false;

@@ -397,6 +397,26 @@ static void burst_keeps_the_order_for_each_receiver(void **state) {
 	); // and a flooded one
 }
 
+static void flooded_frame_does_not_overtake_another(void **state) {
+	const char *const to[] = {macs[GUEST_B], "ff:ff:ff:ff:ff:ff", macs[GUEST_B]};
+	struct frame *packets[ARRAY_LEN(to)], burst[ARRAY_LEN(to)];
+	struct fixture *f = *state;
+
+	send_to(f, GUEST_B, "ff:ff:ff:ff:ff:ff", 0);
+	f->ports[GUEST_B].n_got = 0;
+	for (uint32_t i = 0; i < ARRAY_LEN(to); i++) {
+		packets[i] = test_packet_new(&(struct test_packet
+		){.dst_mac = to[i], .src_mac = macs[GUEST_A], .payload_bytes = i});
+		burst[i] = *packets[i];
+	}
+	forward_burst(&f->ctx, &f->table->ports[GUEST_A], burst, ARRAY_LEN(to));
+	assert_int_equal(f->ports[GUEST_B].n_got, ARRAY_LEN(to));
+	for (uint16_t i = 0; i < ARRAY_LEN(to); i++) {
+		assert_int_equal(f->ports[GUEST_B].lens[i], 54 + i);
+		test_frame_free(packets[i]);
+	}
+}
+
 #define FORWARD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -421,6 +441,7 @@ int main(void) {
 		FORWARD_TEST(tso_frame_with_segments_over_the_mtu_is_dropped),
 		FORWARD_TEST(tso_frame_of_too_many_segments_is_dropped_with_a_reason),
 		FORWARD_TEST(burst_keeps_the_order_for_each_receiver),
+		FORWARD_TEST(flooded_frame_does_not_overtake_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
