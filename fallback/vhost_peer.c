@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fallback/socket_path.h"
+#include "fallback/vhost/discard.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"
 #include "vdpad/util/log.h"
@@ -101,7 +102,7 @@ static int begin_session(struct vhost_peer *peer, int fd) {
 
 	r = session_new(&peer->session_config, fd, clock_now_ms(), &peer->session);
 	if (r < 0) {
-		close_keep_errno(fd);
+		discard_socket(fd, peer->session_config.arg);
 		return r;
 	}
 	r = sd_event_add_io(peer->event, &peer->messages, fd, EPOLLIN, on_message, peer);
@@ -151,7 +152,7 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t revent
 	if (peer->session != NULL)
 		run_session(peer);
 	if (peer->session != NULL) {
-		close(fd);
+		discard_socket(fd, peer->session_config.arg);
 		return 0;
 	}
 	if (begin_session(peer, fd) < 0)
