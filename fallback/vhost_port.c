@@ -33,8 +33,12 @@
 // A VM larger than this cannot be served. Address space is all that it costs, of which a process
 // has 128 TiB: many peers would have to ask for it at once.
 #define MAX_GUEST_BYTES (UINT64_C(4) << 40)
-// Without segmentation of UDP, which is resolved nowhere here.
-#define REFUSED_FEATURES (BIT(VIRTIO_F_RING_PACKED) | BIT(54) | BIT(55) | BIT(56))
+// Newer than Debian 12's headers: segmentation of UDP, which is resolved nowhere here.
+#define F_GUEST_USO4 54
+#define F_GUEST_USO6 55
+#define F_HOST_USO 56
+#define REFUSED_FEATURES \
+	(BIT(VIRTIO_F_RING_PACKED) | BIT(F_GUEST_USO4) | BIT(F_GUEST_USO6) | BIT(F_HOST_USO))
 
 // Numbers of the rings of a queue pair, named by the guest in virtio and by the switch here.
 #define RING_RX(pair) ((pair)*2 + 1) // what the guest sends

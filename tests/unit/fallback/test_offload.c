@@ -293,6 +293,10 @@ static void receiver_gets_what_it_takes(void **state) {
 	assert_false(offload_must_resolve(m4, PORT_TAKES_CSUM | PORT_TAKES_TSO4));
 	assert_true(offload_must_resolve(m6, PORT_TAKES_CSUM | PORT_TAKES_TSO4));
 	assert_false(offload_must_resolve(m6, PORT_TAKES_CSUM | PORT_TAKES_TSO6));
+	hdr4.gso_type |= VIRTIO_NET_HDR_GSO_ECN; // the first segment differs from the others
+	assert_int_equal(check(m4, &hdr4), 0);
+	assert_true(offload_must_resolve(m4, PORT_TAKES_CSUM | PORT_TAKES_TSO4));
+	assert_false(offload_must_resolve(m4, PORT_TAKES_CSUM | PORT_TAKES_TSO4 | PORT_TAKES_ECN));
 	test_frame_free(m4);
 	test_frame_free(m6);
 }
