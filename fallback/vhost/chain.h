@@ -47,20 +47,27 @@ static inline int chain_read(
 	struct ring *r, uint16_t head, bool writable, struct segment *segments, unsigned int max,
 	uint64_t *ret_size
 ) {
-	struct descriptor d = chain_descriptor((const uint8_t *)r->desc, head);
-	uint8_t *host;
+	const uint16_t mask = VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE;
+	uint64_t size = 0;
+	uint32_t i = head;
 
-	// The most frequent one: a single buffer in a single region.
-	if ((d.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)) ==
-	            (writable ? VRING_DESC_F_WRITE : 0) &&
-	    d.size > 0 && max > 0) {
+	// The most frequent ones: a buffer, or a header and a buffer, each in one region.
+	for (unsigned int n = 0; n < 2 && n < max && i < r->size; n++) {
+		struct descriptor d = chain_descriptor((const uint8_t *)r->desc, i);
+		uint8_t *host;
+
+		if ((d.flags & mask) != (writable ? VRING_DESC_F_WRITE : 0) || d.size == 0)
+			break;
 		host = memory_at(r->memory, d.addr, d.size, &r->hint);
-		if (__builtin_expect(host != NULL, 1)) {
-			segments[0] = (struct segment
-			){.host = host, .guest_addr = d.addr, .size = d.size};
-			*ret_size = d.size;
-			return 1;
+		if (__builtin_expect(host == NULL, 0))
+			break;
+		segments[n] = (struct segment){.host = host, .guest_addr = d.addr, .size = d.size};
+		size += d.size;
+		if ((d.flags & VRING_DESC_F_NEXT) == 0) {
+			*ret_size = size;
+			return (int)n + 1;
 		}
+		i = d.next;
 	}
 	return chain_read_any(r, head, writable, segments, max, ret_size);
 }
