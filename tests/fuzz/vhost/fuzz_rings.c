@@ -173,6 +173,10 @@ static bool model(const struct front *f, bool receiver, bool packed) {
 
 		exact &= allow_desc(&d);
 	}
+	// A chain over the end goes on where used descriptors lie by then, and a used one has another
+	// length than the guest gave it.
+	if (receiver && packed && (f->rings[0].desc[ENTRIES - 1].next & VRING_DESC_F_NEXT))
+		exact = false;
 	return exact;
 }
 
@@ -296,7 +300,9 @@ static void forward(unsigned int rounds) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct input in = {data, size};
 	uint8_t how = get_byte(&in);
-	bool packed = get_byte(&in) & 1;
+	uint8_t layout = get_byte(&in);
+	bool packed = layout & 1;
+	bool second_thread = (layout & 14) == 14; // it costs as much as a hundred other inputs
 	uint64_t features = (how & 1 ? F(VIRTIO_NET_F_MRG_RXBUF) : 0) |
 		(how & 2 ? F(VIRTIO_RING_F_EVENT_IDX) : 0) |
 		(how & 4 ? F(VIRTIO_RING_F_INDIRECT_DESC) : 0) |
@@ -329,10 +335,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		forward(2);
 		compare(&a);
 		break;
-	case 2:
-		forward(2);
-		break;
 	default:
+		if (!second_thread) {
+			forward(2);
+			break;
+		}
 		if (pthread_create(&thread, NULL, change, &changer) != 0)
 			abort();
 		forward(50);
