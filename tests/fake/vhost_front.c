@@ -31,6 +31,8 @@ static void on_quiesce(void *arg) {
 	must(!f->quiet, "quiesced twice");
 	f->quiet = true;
 	f->n_quiesced++;
+	if (f->on_quiet != NULL)
+		f->on_quiet(f, true);
 }
 
 static void on_resume(void *arg) {
@@ -38,6 +40,8 @@ static void on_resume(void *arg) {
 
 	must(f->quiet, "resumed without quiesce");
 	f->quiet = false;
+	if (f->on_quiet != NULL)
+		f->on_quiet(f, false);
 }
 
 static void on_announce(void *arg, const uint8_t mac[6]) {
@@ -223,7 +227,9 @@ void front_set_ring(struct front *f, unsigned int i, uint16_t size) {
 	p.vring_addr.avail_user_addr = at + 0x8000;
 	p.vring_addr.used_user_addr = at + 0xa000;
 	front_send_vring(f, MESSAGE_SET_VRING_NUM, 0, i, size);
-	front_send_vring(f, MESSAGE_SET_VRING_BASE, 0, i, r->used->idx);
+	front_send_vring(
+		f, MESSAGE_SET_VRING_BASE, 0, i, __atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE)
+	);
 	front_send(f, MESSAGE_SET_VRING_ADDR, 0, &p, sizeof(p.vring_addr), NULL, 0);
 	front_send_fd(f, MESSAGE_SET_VRING_KICK, 0, i, r->kick_fd);
 	front_send_fd(f, MESSAGE_SET_VRING_CALL, 0, i, r->call_fd);

@@ -41,6 +41,8 @@ struct front {
 	struct session *session;
 	struct notifier *notifier; // one for all: to end one takes the kernel its time
 	uint64_t now_ms;
+	void (*on_quiet
+	)(struct front *f, bool quiet); // for tests with workers of their own; or NULL
 	// What the session has asked for.
 	bool quiet;
 	unsigned int n_quiesced;
