@@ -57,8 +57,9 @@ struct guest {
 	struct mac_addr mac;
 	uint64_t n_sent, n_received; // of this period
 	uint64_t n_corrupt, n_disorder, n_other;
-	uint64_t next_number; // that will come
-	uint64_t last_us;     // when a frame came last
+	// That will come, of unicast and broadcast: the two may overtake each other.
+	uint64_t next_number[2];
+	uint64_t last_us; // when a frame came last
 	uint64_t max_gap_us;
 };
 
@@ -124,8 +125,8 @@ static void send_frame(struct guest *g, const struct guest *to) {
 
 static void check_frame(struct guest *g, const struct guest *from, const uint8_t *at, size_t size) {
 	uint8_t rest[sizeof(((struct body *)NULL)->rest)];
+	uint64_t now = now_us(), *next;
 	struct body body;
-	uint64_t now = now_us();
 
 	memcpy(&body, at, sizeof(body));
 	if (body.ethertype != __builtin_bswap16(ETHERTYPE) ||
@@ -139,8 +140,9 @@ static void check_frame(struct guest *g, const struct guest *from, const uint8_t
 		g->n_corrupt++;
 		return;
 	}
-	g->n_disorder += body.number < g->next_number;
-	g->next_number = body.number + 1;
+	next = &g->next_number[body.to[0] == 0xff];
+	g->n_disorder += body.number < *next;
+	*next = body.number + 1;
 	g->n_received++;
 	if (g->last_us != 0 && now - g->last_us > g->max_gap_us)
 		g->max_gap_us = now - g->last_us;
@@ -273,7 +275,7 @@ static void end_period(void) {
 		struct guest *g = &guests[i];
 
 		g->n_sent = g->n_received = g->n_corrupt = g->n_disorder = g->n_other = 0;
-		g->next_number = g->last_us = g->max_gap_us = 0;
+		g->next_number[0] = g->next_number[1] = g->last_us = g->max_gap_us = 0;
 	}
 	n_answers = 0;
 	period++;
