@@ -87,7 +87,11 @@ static inline void transfer_write(
 	uint32_t offset = sizeof(header);
 
 	header.num_buffers = r->mergeable ? room->n_heads : 1;
-	if (__builtin_expect(r->header_size != sizeof(header) || to->size < offset + f->size, 0)) {
+	if (__builtin_expect(
+		    r->header_size != sizeof(header) || to->size < offset + f->size ||
+			    f->size < f->head_size,
+		    0
+	    )) {
 		transfer_write_any(r, room, f, &header);
 		return;
 	}
@@ -98,6 +102,9 @@ static inline void transfer_write(
 	);
 	offset += f->head_size;
 	for (uint16_t i = 0; i < f->n_segments; i++) {
+		// A frame whose sizes disagree, by a mistake of ours, must not go beyond the buffer.
+		if (__builtin_expect(f->segments[i].size > to->size - offset, 0))
+			return;
 		memory_write(
 			r->memory, to->host + offset, true, to->guest_addr + offset,
 			f->segments[i].host, f->segments[i].size

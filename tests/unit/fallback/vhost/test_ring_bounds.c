@@ -4,6 +4,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "tests/fake/vhost_front.h"
 
@@ -77,12 +78,35 @@ static void ring_refuses_descriptors_of_no_bytes(void **state) {
 	ring_give_back(session_ring(a.session, 1), &burst);
 }
 
+static void ring_place_of_a_frame_whose_sizes_disagree_stays_in_the_buffer(void **state) {
+	uint8_t bytes[2000], head[RING_HEAD_SIZE];
+	const struct segment segment = {.host = bytes, .size = sizeof(bytes)};
+	struct ring_frame frames[] = {
+		{.head = head, .head_size = 60, .size = 100, .segments = &segment, .n_segments = 1},
+		{.head = head, .head_size = sizeof(head), .size = 60},
+	};
+	struct ring *tx = session_ring(b.session, 0);
+
+	(void)state;
+	memset(bytes, 0x77, sizeof(bytes));
+	memset(head, 0x77, sizeof(head));
+	for (unsigned int i = 0; i < 2; i++) {
+		memset(b.memory + FRONT_DATA, 0, 4096);
+		front_post(&b, 0, FRONT_DATA, 120, true);
+		ring_place(tx, &frames[i], &frames[i].offload);
+		ring_flush(tx, b.notifier);
+		for (unsigned int k = 120; k < 4096; k++)
+			assert_int_equal(b.memory[FRONT_DATA + k], 0);
+	}
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(ring_without_room_says_so_at_once_until_it_is_flushed),
 		T(ring_take_is_bounded_also_by_what_is_refused),
 		T(ring_refuses_descriptors_of_no_bytes),
+		T(ring_place_of_a_frame_whose_sizes_disagree_stays_in_the_buffer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
