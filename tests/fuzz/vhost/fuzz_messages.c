@@ -149,6 +149,18 @@ static void use_rings(struct front *f) {
 	}
 }
 
+// Descriptors that the session holds are open. (One that is not may be another file's by now.)
+static void check_fds(const struct front *f) {
+	for (unsigned int i = 0; i < 4; i++) {
+		int fds[] = {session_kick_fd(f->session, i), session_ring(f->session, i)->call_fd};
+
+		for (unsigned int k = 0; k < 2; k++) {
+			if (fds[k] >= 0 && fcntl(fds[k], F_GETFD) < 0)
+				abort();
+		}
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct input in = {data, size};
 	unsigned int n_fds, n_maps;
@@ -217,6 +229,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		r = session_run(f.session, now_ms);
 		if (f.quiet)
 			abort();
+		check_fds(&f);
 		while (recv(f.fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
 			;
 	}

@@ -86,6 +86,7 @@ static void set_memory(struct front *f, struct input *in, bool writable, bool pa
 	struct vring_desc *tables = (struct vring_desc *)(f->memory + TABLES);
 	uint8_t n = get_byte(in);
 
+	memset(tables, 0, 64 * sizeof(tables[0])); // of earlier inputs
 	for (unsigned int i = 0; i < ENTRIES; i++)
 		r->desc[i] = get_desc(in, writable);
 	for (unsigned int i = 0; i < (n >> 4) * 4u; i++)
@@ -248,7 +249,7 @@ static void *change(void *arg) {
 }
 
 // As SET_VRING_* would, but a hundred times faster.
-static void restart(struct front *f, uint64_t features) {
+static void restart(struct front *f, uint64_t features, uint16_t position) {
 	for (unsigned int i = 0; i < 2; i++) {
 		struct ring *r = session_ring(f->session, i);
 		const struct ring_setup setup = {
@@ -261,6 +262,7 @@ static void restart(struct front *f, uint64_t features) {
 		};
 
 		memset(f->rings[i].used, 0, 8 + 8 * ENTRIES);
+		f->rings[i].used->idx = position;
 		if (ring_start(r, r->memory, &setup) < 0)
 			abort();
 	}
@@ -302,6 +304,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	uint8_t how = get_byte(&in);
 	uint8_t layout = get_byte(&in);
 	bool packed = layout & 1;
+	uint16_t position = (layout >> 4) * 4369; // 0 to 65535, anywhere in the ring
 	bool second_thread = (layout & 14) == 14; // it costs as much as a hundred other inputs
 	uint64_t features = (how & 1 ? F(VIRTIO_NET_F_MRG_RXBUF) : 0) |
 		(how & 2 ? F(VIRTIO_RING_F_EVENT_IDX) : 0) |
@@ -319,8 +322,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		b.rings[0].desc = (struct vring_desc *)(b.memory + DESCS);
 		ready = true;
 	}
-	restart(&a, features);
-	restart(&b, features ^ (how & 16 ? 1 << VIRTIO_NET_F_MRG_RXBUF : 0));
+	restart(&a, features, position);
+	restart(&b, features ^ (how & 16 ? 1 << VIRTIO_NET_F_MRG_RXBUF : 0), position);
 	set_memory(&a, &in, false, packed);
 	set_memory(&b, &in, true, packed);
 	switch (how >> 6) {
