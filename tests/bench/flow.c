@@ -38,8 +38,8 @@ static bool has_offload(const struct flow_shape *shape) {
 	return is_tso(shape) || shape->layout != FLOW_PLAIN;
 }
 
-static uint32_t sample_of(const struct flow_shape *shape) {
-	return shape->touch == FLOW_TOUCH_NONE ? SAMPLE : 1;
+static uint32_t sample_of(const struct flow *f) {
+	return f->from->shape->touch == FLOW_TOUCH_NONE && !f->settling ? SAMPLE : 1;
 }
 
 uint64_t flow_needed_features(const struct flow_shape *shape) {
@@ -257,7 +257,7 @@ void port_start(struct port *p, const struct flow_shape *shape, uint8_t number) 
 void flow_init(struct flow *f, struct port *from, struct port *to, uint64_t limit) {
 	uint32_t room = to->n_buffers / to->buffers_per_frame;
 
-	*f = (struct flow){.from = from, .to = to, .limit = limit};
+	*f = (struct flow){.from = from, .to = to, .limit = limit, .settling = true};
 	f->window = room < from->n_frames ? room : from->n_frames;
 }
 
@@ -316,6 +316,10 @@ static bool check(struct flow *f, uint64_t received) {
 	memcpy(&hdr, data, sizeof(hdr));
 	memcpy(&slot, data + HEADER_SIZE + SLOT_AT, sizeof(slot));
 	memcpy(&stamp, data + HEADER_SIZE + STAMP_AT, sizeof(stamp));
+	if (f->settling) {
+		f->lost = stamp - received;
+		return true;
+	}
 	missing = (uint16_t)(slot - sent % f->from->n_frames) % f->from->n_frames;
 	if (missing > 0) {
 		f->lost += missing;
@@ -349,7 +353,7 @@ static void read_lines(const struct flow *f, uint32_t n) {
 }
 
 static uint32_t receive(struct flow *f) {
-	uint32_t per_frame = f->to->buffers_per_frame, sample = sample_of(f->to->shape);
+	uint32_t per_frame = f->to->buffers_per_frame, sample = sample_of(f);
 	uint32_t n = queue_completed(&f->to->rx, QUEUE_SIZE) / per_frame;
 	uint64_t end = f->received + n;
 
@@ -383,14 +387,14 @@ static void renew(struct flow *f, uint64_t n) {
 
 static uint32_t send_frames(struct flow *f) {
 	struct queue *tx = &f->from->tx;
-	uint32_t sample = sample_of(f->from->shape), n;
+	uint32_t sample = sample_of(f), n;
 	uint64_t room;
 
 	queue_done(tx, queue_completed(tx, QUEUE_SIZE));
 	f->looks++;
 	// A smaller window is taken as a whole; how long the switch waits for the next one is not seen.
 	f->starved += f->window > 2 * BURST && tx->posted - tx->done < BURST;
-	room = f->window - flow_underway(f);
+	room = flow_underway(f) < f->window ? f->window - flow_underway(f) : 0;
 	if (room > f->limit - tx->posted)
 		room = f->limit - tx->posted;
 	if (room > tx->n_slots - (tx->posted - tx->done))

@@ -63,6 +63,9 @@ struct flow {
 	uint64_t starved;      // looks at which the switch had taken almost all there was
 	uint64_t progress_tsc; // when a frame came last
 	uint32_t window;       // frames on their way at most
+	// At first, while the switch gets ready and drops some: every frame is stamped, and what
+	// arrives says how many were lost.
+	bool settling;
 };
 
 // The features that the shape needs, and those that it takes where they are offered.

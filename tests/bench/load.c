@@ -87,6 +87,10 @@ static uint64_t received(const struct target *t) {
 	return t->flows[0].received + t->flows[1].received;
 }
 
+static uint64_t underway(const struct target *t) {
+	return flow_underway(&t->flows[0]) + flow_underway(&t->flows[1]);
+}
+
 static uint64_t parse_option(const char *text, uint64_t max) {
 	uint64_t value;
 
@@ -201,6 +205,7 @@ static bool start(struct target *t) {
 			errx(1, "%s: no frames after %d ms", t->name, START_MS);
 	} while (t->flows[0].received < 1000 || t->flows[1].received < 1);
 	t->early_loss = t->flows[0].lost + t->flows[1].lost;
+	t->flows[0].settling = t->flows[1].settling = false;
 	halt(t);
 	return true;
 }
@@ -258,7 +263,8 @@ static bool finish(struct target *t) {
 	go_on(t, false);
 	for (int i = 0; i < 2; i++)
 		t->flows[i].limit = t->ports[i].tx.posted;
-	run(t, ms_to_cycles(DRAIN_MS), &u);
+	for (int ms = 0; ms < DRAIN_MS && underway(t) > 0; ms += WARM_UP_MS)
+		run(t, ms_to_cycles(WARM_UP_MS), &u);
 	for (int i = 0; i < 2; i++) {
 		sent += t->ports[i].tx.posted;
 		lost += t->flows[i].lost + flow_underway(&t->flows[i]);

@@ -142,7 +142,8 @@ class Ovs:
         self._vsctl("--no-wait", "init")
         options = {
             "dpdk-init": "true",
-            "dpdk-extra": "--no-huge --legacy-mem --no-shconf --file-prefix=ovs -m 2048 --no-pci --no-telemetry",
+            "dpdk-extra": "--no-huge --legacy-mem --no-shconf --file-prefix=ovs -m 1024 --no-pci --no-telemetry",
+            "per-port-memory": "true",  # buffers for two ports, not for a hundred: starts at once
             "dpdk-lcore-mask": hex(1 << LOAD_CPU),
             "pmd-cpu-mask": hex(1 << SWITCH_CPU),
             "userspace-tso-enable": str(offloads).lower(),
