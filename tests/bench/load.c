@@ -44,8 +44,7 @@
 #include "vdpad/util/parse.h"
 
 #define MAX_TARGETS 4
-#define LOOK_CYCLES 1500   // a switch moves 10 to 30 small frames meanwhile, of 256
-#define AWAY_CYCLES 100000 // a round that took so long was interrupted
+#define LOOK_CYCLES 1500 // a switch moves 10 to 30 small frames meanwhile, of 256
 #define WARM_UP_MS 6
 #define START_MS 20000 // until frames flow, at the longest
 #define DRAIN_MS 300
@@ -69,7 +68,8 @@ struct target {
 
 // What one stretch of time was used for.
 struct usage {
-	uint64_t cycles, idle_cycles, away_cycles, waited_ns;
+	uint64_t cycles, idle_cycles;
+	uint64_t away_ns, waited_ns; // this thread's and the switch's: without a CPU
 	uint64_t frames, looks, starved;
 };
 
@@ -78,6 +78,7 @@ static bool both_ways;
 static int load_cpu = 1, switch_cpu = 0;
 static uint64_t n_rounds = 10, sample_ms = 40;
 static double tsc_hz;
+static int own_schedstat_fd;
 
 static uint64_t ms_to_cycles(uint64_t ms) {
 	return (uint64_t)((double)ms * tsc_hz / 1e3);
@@ -107,6 +108,7 @@ static void run(struct target *t, uint64_t cycles, struct usage *u) {
 	for (int i = 0; i < 2; i++)
 		t->flows[i].looks = t->flows[i].starved = 0;
 	u->waited_ns = placement_waited_ns(t->schedstat_fd);
+	u->away_ns = placement_waited_ns(own_schedstat_fd);
 	while (now - start < cycles) {
 		uint64_t round = now, done;
 		uint32_t n = flow_turn(&t->flows[0], now) + flow_turn(&t->flows[1], now);
@@ -120,13 +122,11 @@ static void run(struct target *t, uint64_t cycles, struct usage *u) {
 			_mm_pause();
 			now = __rdtsc();
 		}
-		if (now - round > AWAY_CYCLES)
-			u->away_cycles += now - round;
-		else
-			u->idle_cycles += now - (n == 0 ? round : done);
+		u->idle_cycles += now - (n == 0 ? round : done);
 	}
 	u->cycles = now - start;
 	u->waited_ns = placement_waited_ns(t->schedstat_fd) - u->waited_ns;
+	u->away_ns = placement_waited_ns(own_schedstat_fd) - u->away_ns;
 	u->frames = received(t) - before;
 	for (int i = 0; i < 1 + both_ways; i++) {
 		u->looks += t->flows[i].looks;
@@ -215,7 +215,7 @@ static void print_sample(
 ) {
 	double seconds = (double)u->cycles / tsc_hz;
 	double waited = (double)u->waited_ns / 1e9 / seconds;
-	double away = (double)u->away_cycles / (double)u->cycles;
+	double away = (double)u->away_ns / 1e9 / seconds;
 
 	if (u->frames == 0)
 		errx(1, "%s: no frame in %.0f ms", t->name, seconds * 1e3);
@@ -231,8 +231,9 @@ static void print_sample(
 }
 
 static bool is_disturbed(const struct usage *u) {
-	return (double)u->waited_ns > DISTURBED * 1e9 * (double)u->cycles / tsc_hz ||
-		(double)u->away_cycles > DISTURBED * (double)u->cycles;
+	double most_ns = DISTURBED * 1e9 * (double)u->cycles / tsc_hz;
+
+	return (double)u->waited_ns > most_ns || (double)u->away_ns > most_ns;
 }
 
 static void sample(struct target *t, uint64_t round) {
@@ -362,6 +363,7 @@ int main(int argc, char **argv) {
 	placement_start(switch_cpu);
 	placement_pin(load_cpu);
 	tsc_hz = placement_tsc_hz();
+	own_schedstat_fd = placement_open_schedstat(getpid(), gettid());
 	for (int i = optind; i < argc; i++) {
 		parse_target(argv[i], &targets[n]);
 		n += start(&targets[n]);

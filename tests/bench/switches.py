@@ -63,8 +63,12 @@ class Vdpad:
         self.pid = node.pid("vdpad-switch")
         self.thread = find_thread(self.pid, "worker-0")
 
-    def close(self) -> None:
+    def resume(self) -> None:
+        """Go on after vhost-load, which leaves a switch stopped."""
         os.kill(self.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        self.resume()
         for number in (1, 2):
             self._node.ctl("port", "del", f"bench{number}", check=False)
 
@@ -74,7 +78,7 @@ class Testpmd:
 
     name = "testpmd"
 
-    def __init__(self, node: Node, offloads: bool) -> None:
+    def __init__(self, node: Node, offloads: bool, mode: str = "io") -> None:
         directory = Path(tempfile.mkdtemp(prefix="testpmd-", dir=node.directory))
         self.sockets = [f"{directory}/{number}.sock" for number in (1, 2)]
         log = directory / "log"
@@ -85,7 +89,7 @@ class Testpmd:
         flags = ",legacy-ol-flags=1,tso=1,linear-buffer=1,ext-buffer=1" if offloads else ""
         for number, path in enumerate(self.sockets):
             argv.append(f"--vdev=net_vhost{number},iface={path},queues=1{flags}")
-        argv += ["--", "--forward-mode=io", "--auto-start", "--total-num-mbufs=16384"]
+        argv += ["--", f"--forward-mode={mode}", "--auto-start", "--total-num-mbufs=16384"]
         self._process = spawn(argv, log, netns=node.netns, stdin=subprocess.PIPE)
         self.pid = self._process.pid
         try:
