@@ -11,46 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tests/bench/front.h"
-#include "tests/bench/queue.h"
-
-#define FLOW_TSO_SIZE 64294 // 44 segments of 1,460 bytes behind one header
-
-// How a frame lies in the sender's memory and in the receiver's.
-enum flow_layout {
-	FLOW_PLAIN,    // one descriptor with header and frame; one receive buffer for a frame
-	FLOW_LINUX,    // a chain: header, data (TSO: headers, two pages); mergeable buffers
-	FLOW_INDIRECT, // the same chain in an indirect table, as Linux does where it is offered
-};
-
-// What the generator does to the bytes of each frame, besides posting it.
-enum flow_touch {
-	FLOW_TOUCH_NONE, // nothing but to the sample
-	FLOW_TOUCH_HEAD, // writes and reads the first cache line
-	FLOW_TOUCH_ALL,  // writes and reads every cache line
-};
-
-// One kind of traffic.
-struct flow_shape {
-	uint32_t size; // bytes of a frame, without checksum
-	enum flow_layout layout;
-	enum flow_touch touch;
-	bool packed;
-	uint16_t n_flows; // TCP connections that the frames seem to belong to
-};
-
-struct port {
-	struct front front;
-	struct queue rx, tx; // the guest's words
-	const struct flow_shape *shape;
-	uint8_t number; // in its MAC address
-	uint8_t *frames;
-	uint8_t *buffers;
-	uint32_t frame_stride, buffer_stride;
-	uint32_t buffer_size;
-	uint16_t n_frames, n_buffers; // distinct ones; slots go round them
-	uint16_t buffers_per_frame;
-};
+#include "tests/bench/port.h"
 
 struct flow {
 	struct port *from, *to;
@@ -67,14 +28,6 @@ struct flow {
 	// arrives says how many were lost.
 	bool settling;
 };
-
-// The features that the shape needs, and those that it takes where they are offered.
-uint64_t flow_needed_features(const struct flow_shape *shape);
-uint64_t flow_wanted_features(const struct flow_shape *shape);
-
-// Share memory, prepare every frame and buffer, and enable the rings. @front is open. @number is 1
-// or 2; frames go to the other one.
-void port_start(struct port *p, const struct flow_shape *shape, uint8_t number);
 
 // Frames from one port to the other, at most @limit.
 void flow_init(struct flow *f, struct port *from, struct port *to, uint64_t limit);

@@ -73,7 +73,7 @@ struct usage {
 	uint64_t frames, looks, starved;
 };
 
-static struct flow_shape shape = {.size = 60, .n_flows = 1};
+static struct port_shape shape = {.size = 60, .n_flows = 1};
 static bool both_ways;
 static int load_cpu = 1, switch_cpu = 0;
 static uint64_t n_rounds = 10, sample_ms = 40;
@@ -170,7 +170,7 @@ static void halt(const struct target *t) {
 
 // Open both ports of a switch and see frames flow. Returns false if it lacks a feature.
 static bool start(struct target *t) {
-	uint64_t needed = flow_needed_features(&shape), deadline;
+	uint64_t needed = port_needed_features(&shape), deadline;
 	struct usage u;
 
 	go_on(t, false);
@@ -313,7 +313,7 @@ static void parse_options(int argc, char **argv) {
 	while ((key = getopt(argc, argv, "s:dl:t:pf:r:m:g:c:")) >= 0) {
 		switch (key) {
 		case 's':
-			shape.size = (uint32_t)parse_option(optarg, FLOW_TSO_SIZE);
+			shape.size = (uint32_t)parse_option(optarg, PORT_TSO_SIZE);
 			if (shape.size < 60)
 				errx(2, "an Ethernet frame has at least 60 bytes");
 			break;
