@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define F(n) (UINT64_C(1) << (n))
 #define ENTRIES 16
+#define DATA_SIZE 0x28000
 #define TABLES (FRONT_DATA + 0x100000) // indirect tables
 // The descriptors end where the memory ends: one too many is in the fence.
 #define DESCS (FRONT_MEMORY_SIZE - ENTRIES * sizeof(struct vring_desc))
@@ -86,7 +87,9 @@ static void set_memory(struct front *f, struct input *in, bool writable, bool pa
 	struct vring_desc *tables = (struct vring_desc *)(f->memory + TABLES);
 	uint8_t n = get_byte(in);
 
-	memset(tables, 0, 64 * sizeof(tables[0])); // of earlier inputs
+	// Nothing is left of earlier inputs, and a byte that is written looks different afterwards.
+	memset(f->memory + FRONT_DATA, writable ? 0 : 0x5a, DATA_SIZE);
+	memset(tables, 0, 64 * sizeof(tables[0]));
 	for (unsigned int i = 0; i < ENTRIES; i++)
 		r->desc[i] = get_desc(in, writable);
 	for (unsigned int i = 0; i < (n >> 4) * 4u; i++)
@@ -120,7 +123,7 @@ static const struct {
 	size_t from, size;
 } windows[] = {
 	{0, 2 * FRONT_RING_AREA},
-	{FRONT_DATA, 0x28000},
+	{FRONT_DATA, DATA_SIZE},
 	{TABLES, 0x1000},
 	{FRONT_MEMORY_SIZE - 4096, 4096},
 };
