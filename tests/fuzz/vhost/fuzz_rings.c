@@ -293,6 +293,7 @@ static void forward(unsigned int rounds) {
 	for (unsigned int k = 0; k < rounds; k++) {
 		ring_take(rx, &burst, RING_BURST);
 		check_frames();
+		ring_expect(tx, burst.n_frames);
 		for (uint16_t i = 0; i < burst.n_frames; i++)
 			ring_place(tx, &burst.frames[i], &burst.frames[i].offload);
 		ring_give_back(rx, &burst);
