@@ -99,7 +99,7 @@ REFUSALS = (
     ),
     Refusal("a port that is not there", "port show p", NOT_FOUND, ("'p'",)),
     Refusal("deleting a port that is not there", "port del p", NOT_FOUND, ("'p'",)),
-    Refusal("a change of what cannot change", f"port set taken network {BRIDGE}", USAGE, ("network",)),
+    Refusal("a change of what cannot change", "port set taken mtu 1400", USAGE, ("mtu",)),
 )
 
 suite = Suite[Setup]()
