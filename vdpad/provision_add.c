@@ -151,6 +151,7 @@ static void on_created(void *userdata, const struct error *e) {
 		return;
 	}
 	port_enter_served(port);
+	port->was_seen = true; // from the answer on, a VM may have it
 	log_about(
 		LOG_INFO, &subject, "port '%s' on network '%s': ready on backend %s, %s",
 		subject.port, subject.network, backend_name(port->port.backend), port->port.path
