@@ -19,7 +19,7 @@ ROUNDS = 20
 ANSWER_GOAL_S = 1.0
 DELETE_GOAL_S = 2.0
 API_GOAL_S = 0.050
-SLACK = 3  # a machine that emulates this one may itself be stopped for a second
+STOPPED_S = 2.0  # the machine that emulates this one may itself be stopped now and then
 HOLD = "import os,sys,time; os.open(sys.argv[1], os.O_RDWR); print('open', flush=True); time.sleep(1000)"
 suite = Suite[Machine]()
 
@@ -27,6 +27,7 @@ suite = Suite[Machine]()
 def make_machine(build: Path) -> Machine:
     modprobe("vhost_vdpa", "vdpa_sim_net", "bridge", "tun")
     machine = Machine(build, pool("sim", SIM_MGMTDEV))
+    machine.api_times = build / "tests/lab/api-times"
     try:
         machine.start()
         # A family that the tool must load and resolve would be measured with it.
@@ -55,7 +56,7 @@ def answer_s(machine: Machine, *command: str, limit_s: float) -> float:
 def judge(what: str, times: list[float], goal_s: float) -> None:
     late = sum(t > goal_s for t in times)
     note(f"{what}: median {statistics.median(times):.3f} s, most {max(times):.3f} s, {late} of {len(times)} over {goal_s} s")
-    expect(statistics.median(times) <= goal_s and max(times) <= SLACK * goal_s, times)
+    expect(late <= len(times) / 10 and max(times) <= goal_s + STOPPED_S, times)
 
 
 @suite.case(
@@ -113,14 +114,8 @@ def frozen(machine: Machine) -> None:
         expect(refused.status == 5, refused)
         reason = str(machine.explain("vdpa")["reason"])
         expect("foreign0" in reason and str(holder.pid) in reason, reason)
-        times = []
-        for _ in range(20):
-            started = time.monotonic()
-            machine.run("busctl", "--address", machine.env["DBUS_SYSTEM_BUS_ADDRESS"], "call", "org.vdpad1",
-                        "/org/vdpad1", "org.vdpad1.Manager", "Status")
-            times.append(time.monotonic() - started)
-        bare = statistics.median(answer_s(machine, "busctl", "--version", limit_s=1) for _ in range(5))
-        judge(f"Status without the {bare * 1000:.0f} ms of busctl itself", [t - bare for t in times], API_GOAL_S)
+        times = [float(line) / 1000 for line in machine.run(str(machine.api_times), "50").stdout.split()]
+        judge("vdpad's answer to Status", times, API_GOAL_S)
         machine.add("fallback")
         expect(machine.backend("fallback") == "switch", machine.port("fallback"))
     finally:

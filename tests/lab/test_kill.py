@@ -2,20 +2,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Daemons die while vDPA devices come and go: no device is lost, none is left over, none is given twice.
 
-VDPAD_KILLS and VDPAD_NETLINK_KILLS set how often; VDPAD_STEPS which durable steps are tried: 1 all of them, 5 every
+VDPAD_KILLS and VDPAD_NETLINK_KILLS set how often; VDPAD_STEPS which lasting steps are tried: 1 all of them, 5 every
 fifth. VDPAD_SEED repeats a run as far as that is possible.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
+import struct
 import threading
 import time
 from pathlib import Path
 
-from machine import BRIDGE, SIM_MGMTDEV, Machine, is_ours, kernel_devices, modprobe, pool
+from machine import BRIDGE, SIM_MGMTDEV, Machine, is_ours, modprobe, pool, sysfs_devices
 from process import wait_until
 from tap import Suite, expect, note
 
@@ -24,21 +26,52 @@ N_NETLINK_KILLS = int(os.environ.get("VDPAD_NETLINK_KILLS", "20"))
 STRIDE = int(os.environ.get("VDPAD_STEPS", "5"))
 SEED = int(os.environ.get("VDPAD_SEED", str(random.randrange(1 << 32))))
 N_PORTS = 8
-MAX_PAUSE_S = 1.5  # between two kills: from amid a start to amid the work after it
+MAX_PAUSE_S = 1.0  # between two kills: from amid a start to amid the work after it
 SETTLE_S = 30
+START = "start it"
 SCRIPT = (
     "add a", "add b", "add s policy switch", "set a lifetime persistent", "del a", "add a mac 52:54:00:00:00:0a",
-    "add d", "del b", "add b mtu 1400", "del s", "del a", "del d",
+    "add d", START, "del b", "add b mtu 1400", "del s", "del a", "del d", "del b",
 )  # fmt: skip
-LEFT = {"b"}  # by the script
+LEFT: set[str] = set()  # by the script
+RECOVERY_STEPS = 4
 suite = Suite[Machine]()
+
+
+class Plan:
+    """What tests/fake/kill_at.c shares with the test: when the processes of one program are to die."""
+
+    LAYOUT = struct.Struct("=IIIIII")
+
+    def __init__(self, prefix: Path, program: str) -> None:
+        self._path = prefix.with_name(f"{prefix.name}.{program}")
+        self._path.write_bytes(bytes(self.LAYOUT.size))
+
+    def _read(self) -> tuple[int, ...]:
+        return self.LAYOUT.unpack(self._path.read_bytes())
+
+    @property
+    def steps(self) -> int:
+        """How many were made so far."""
+        return self._read()[0]
+
+    @property
+    def deaths(self) -> int:
+        return self._read()[5]
+
+    def die_at(self, step: int, after: bool, then: int = 0) -> None:
+        """Die at the step of that number from now on; 0: do not. The next process may die too."""
+        with self._path.open("r+b") as file:
+            file.seek(4)
+            file.write(struct.pack("=IIII", step, after, then, False))
 
 
 def make_machine(build: Path) -> Machine:
     modprobe("vhost_vdpa", "vdpa_sim_net", "bridge", "tun")
     machine = Machine(build, pool("sim", SIM_MGMTDEV))
-    machine.kill_file = machine.directory / "kill-at"
-    machine.env |= {"LD_PRELOAD": str(build / "tests/fake/libkill_at.so"), "KILL_AT": str(machine.kill_file)}
+    prefix = machine.directory / "kill-at"
+    machine.plans = {name: Plan(prefix, name) for name in ("vdpad", "vdpad-netlink")}
+    machine.env |= {"LD_PRELOAD": str(build / "tests/fake/libkill_at.so"), "KILL_AT": str(prefix)}
     try:
         machine.start()
     except BaseException:
@@ -70,15 +103,14 @@ def disagreement(machine: Machine, names: set[str]) -> str:
     shown = machine.ctl("-j", "port", "show", check=False)
     if shown.status != 0:
         return shown.stderr
-    ports = machine.ctl_json("port", "show")
+    ports = json.loads(shown.stdout)
     on_hardware = [p for p in ports if p["backend"] == "vdpa"]
-    devices = sorted(f"vdpad-{int(p['generation']):x}" for p in on_hardware)
     links = sorted(path.stem for path in (machine.run_dir / "port").glob("*.vdpa"))
     nodes = [os.path.realpath(str(p["path"])) for p in on_hardware]
     found = (
         ("the API", {p["name"] for p in ports}, names),
         ("states", {p["state"] for p in ports} - {"ready"}, set()),
-        ("the kernel", sorted(filter(is_ours, kernel_devices())), devices),
+        ("the kernel", sorted(filter(is_ours, sysfs_devices())), sorted(f"vdpad-{int(p['generation']):x}" for p in on_hardware)),
         ("the store", {row[0] for row in rows(machine, "SELECT name FROM ports")}, names),
         ("intents", rows(machine, "SELECT * FROM intents"), []),
         ("links", links, sorted(p["name"] for p in on_hardware)),
@@ -92,48 +124,78 @@ def check_agreement(machine: Machine, names: set[str]) -> None:
     for service in machine.services.values():
         service.wait_ready()
     try:
-        wait_until(lambda: not disagreement(machine, names), SETTLE_S, "agreement", 0.2)
+        wait_until(lambda: not disagreement(machine, names), SETTLE_S, "agreement", 0.1)
     except TimeoutError:
         raise AssertionError(disagreement(machine, names)) from None
 
 
-def run_script(machine: Machine) -> None:
-    for words in SCRIPT:
+def act(machine: Machine, words: str, daemon: str) -> None:
+    """One operation of the script; the last is the start of the daemon itself."""
+    if words == START:
+        machine.kill(daemon)
+        machine.services[daemon].wait_ready()
+    else:
         settle(machine, words)
 
 
-def die_at_each_step(machine: Machine, name: str) -> None:
-    """Run the script with the daemon dying at step 1, 2, 3 ... until it ends before the step comes."""
-    for name_left in ("b",):
-        settle(machine, f"del {name_left}")
-    tried, step = 0, random.Random(SEED).randrange(1, STRIDE + 1)
-    while True:
-        for when in ("before", "after"):
-            machine.kill_file.write_text(f"{step} {when}")
-            machine.kill(name)
-            machine.services[name].wait_ready()
-            run_script(machine)
-            check_agreement(machine, LEFT)
-            settle(machine, "del b")
-            died = machine.kill_file.exists()
-            machine.kill_file.unlink(missing_ok=True)
-            if not died:
-                note(f"{name}: {tried} deaths; the script has less than {step} durable steps")
-                expect(tried > 0, "no step was found to die at")
-                return
-            tried += 1
-        step += STRIDE
+def names_after(words: str, names: set[str]) -> set[str]:
+    verb, name, *_ = words.split()
+    return names | {name} if verb == "add" else names - {name} if verb == "del" else names
 
 
-@suite.case("vdpad dies before and after the durable steps of a script of twelve operations", timeout_s=3000)
+def count_steps(machine: Machine, daemon: str) -> list[int]:
+    """How many lasting steps the daemon makes in each operation of the script."""
+    plan, steps = machine.plans[daemon], []
+    for words in SCRIPT:
+        before = plan.steps
+        act(machine, words, daemon)
+        time.sleep(0.3)  # it may end something after its answer
+        steps.append(plan.steps - before)
+    return steps
+
+
+def die_at_steps(machine: Machine, daemon: str) -> None:
+    """Run the script until its daemon has died before and after each lasting step of each operation.
+
+    Every other of them that follows dies once more while it recovers.
+    """
+    steps, plan = count_steps(machine, daemon), machine.plans[daemon]
+    points = [(i, step, after) for i, n in enumerate(steps) for step in range(1, n + 1) for after in (False, True)]
+    points = points[SEED % STRIDE :: STRIDE]
+    note(f"{daemon}: {sum(steps)} lasting steps in the script {steps}; to die at {len(points)} points")
+    left = [[point for point in points if point[0] == i] for i in range(len(SCRIPT))]
+    deaths, missed, names = plan.deaths, 0, set(LEFT)
+    while any(left):
+        for i, words in enumerate(SCRIPT):
+            names = names_after(words, names)
+            if not left[i]:
+                act(machine, words, daemon)
+                continue
+            _, step, after = left[i].pop()
+            before = plan.deaths
+            plan.die_at(step, after, then=1 + step % RECOVERY_STEPS if step % 2 else 0)
+            act(machine, words, daemon)
+            try:
+                check_agreement(machine, names)
+            except AssertionError as failure:
+                raise AssertionError(f"'{words}', step {step}, {'after' if after else 'before'}: {failure}") from None
+            plan.die_at(0, False)
+            missed += plan.deaths == before
+        note(f"{daemon}: {plan.deaths - deaths} deaths, {sum(map(len, left))} points left")
+    check_agreement(machine, LEFT)
+    note(f"{daemon}: died {plan.deaths - deaths} times at {len(points) - missed} points; {missed} did not come again")
+    expect(points and missed <= len(points) / 5, "too many points did not come again")
+
+
+@suite.case("vdpad dies before and after the lasting steps of a script of its operations", timeout_s=3000)
 def steps_of_vdpad(machine: Machine) -> None:
     note(f"VDPAD_SEED={SEED}")
-    die_at_each_step(machine, "vdpad")
+    die_at_steps(machine, "vdpad")
 
 
-@suite.case("vdpad-netlink dies before and after the durable steps of the same script", timeout_s=3000)
+@suite.case("vdpad-netlink dies before and after the lasting steps of the same script", timeout_s=3000)
 def steps_of_netlink(machine: Machine) -> None:
-    die_at_each_step(machine, "vdpad-netlink")
+    die_at_steps(machine, "vdpad-netlink")
 
 
 class Killer(threading.Thread):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // vdpa-driver NODE: open a vhost-vdpa device and accept its features, as the driver in a guest does through
-// QEMU. Says "ready" when the device has taken them and holds it until it is ended.
+// QEMU. Says "ready" and the features when the device has taken them, and holds it until it is ended.
 //
 // Source: include/uapi/linux/vhost.h; virtio 1.2, 3.1.1 (driver requirements: device initialization).
 
@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
 		err(1, "features");
 	status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK;
 	set_status(device, status);
-	puts("ready");
+	printf("ready %#llx\n", (unsigned long long)features);
 	fflush(stdout);
 	pause();
 	return 0;
