@@ -114,7 +114,8 @@ def not_taken(machine: Machine) -> None:
 @contextmanager
 def driver_on(machine: Machine, port: str) -> Iterator[int]:
     """A driver that uses a port's device; the features that the device offers it."""
-    log = machine.directory / f"driver-{port}.log"
+    log = machine.directory / "driver.log"
+    log.write_text("")
     driver = spawn([str(machine.vduse_net.parent / "vdpa-driver"), str(machine.port(port)["path"])], log)
     try:
         wait_until(lambda: "ready" in log.read_text(), 20, "a driver on the device")
