@@ -114,7 +114,7 @@ def frozen(machine: Machine) -> None:
         expect(refused.status == 5, refused)
         reason = str(machine.explain("vdpa")["reason"])
         expect("foreign0" in reason and str(holder.pid) in reason, reason)
-        times = [float(line) / 1000 for line in machine.run(str(machine.api_times), "50").stdout.split()]
+        times = [float(line) / 1000 for line in machine.run(str(machine.api_times), "status", "50").stdout.split()]
         judge("vdpad's answer to Status", times, API_GOAL_S)
         machine.add("fallback")
         expect(machine.backend("fallback") == "switch", machine.port("fallback"))
