@@ -25,7 +25,7 @@ struct fields {
 	uint64_t features;
 };
 
-static int read_entry(sd_bus_message *m, struct dpdk_vdpa_facts *ret_device, struct error *e) {
+static int read_device(sd_bus_message *m, const char *pci, void *userdata, struct error *e) {
 	static const struct ipc_field known[] = {
 		{"driver", 's', offsetof(struct fields, driver), true},
 		{"max_queue_pairs", 'u', offsetof(struct fields, max_queue_pairs), true},
@@ -34,12 +34,12 @@ static int read_entry(sd_bus_message *m, struct dpdk_vdpa_facts *ret_device, str
 		{"reason", 's', offsetof(struct fields, reason), false},
 	};
 	struct dpdk_vdpa_facts device = {0};
+	struct dpdk_view *view = userdata;
 	struct fields f = {0};
-	const char *pci;
 	int r;
 
-	if (sd_bus_message_read_basic(m, 's', &pci) <= 0)
-		return error_set(e, EPROTO, "the list cannot be read");
+	if (view->n == FACTS_MAX_DPDK_VDPA)
+		return error_set(e, EPROTO, "more than %d devices", FACTS_MAX_DPDK_VDPA);
 	r = ipc_dict_read(m, known, ARRAY_LEN(known), &f, e);
 	if (r < 0)
 		return r;
@@ -51,36 +51,22 @@ static int read_entry(sd_bus_message *m, struct dpdk_vdpa_facts *ret_device, str
 	device.max_queue_pairs = f.max_queue_pairs;
 	device.features = f.features;
 	device.in_use = f.in_use_by[0] != '\0';
-	*ret_device = device;
+	view->list[view->n++] = device;
 	return 0;
-}
-
-int dpdk_view_read(sd_bus_message *m, struct dpdk_vdpa_facts *list, struct error *e) {
-	int n = 0, r;
-
-	r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
-	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
-		if (n == FACTS_MAX_DPDK_VDPA)
-			return error_set(e, EPROTO, "more than %d devices", FACTS_MAX_DPDK_VDPA);
-		if (read_entry(m, &list[n++], e) < 0)
-			return -EPROTO;
-		r = sd_bus_message_exit_container(m);
-	}
-	return r < 0 ? error_set(e, EPROTO, "the list cannot be read") : n;
 }
 
 static void on_list(void *userdata, sd_bus_message *reply, const struct error *e) {
 	struct dpdk_view *view = userdata;
 	struct error unread;
-	int n = 0;
 
 	view->asking = false;
-	if (e == NULL) {
-		n = dpdk_view_read(reply, view->list, &unread);
-		e = n < 0 ? &unread : NULL;
-	}
-	view->n = e == NULL ? (size_t)n : 0;
-	if (e != NULL && e->code != EHOSTDOWN)
+	view->n = 0;
+	if (e == NULL && ipc_list_read(reply, read_device, view, &unread) < 0)
+		e = &unread;
+	if (e == NULL)
+		return;
+	view->n = 0;
+	if (e->code != EHOSTDOWN)
 		log_warn("vdpad-switch does not say which vDPA devices it can drive: %s", e->text);
 }
 

@@ -4,8 +4,6 @@
 
 #pragma once
 
-#include <systemd/sd-bus.h>
-
 #include "vdpad/config.h"
 #include "vdpad/facts.h"
 #include "vdpad/hub.h"
@@ -24,9 +22,6 @@ void dpdk_view_lost(struct dpdk_view *view);
 
 // The part about these devices.
 void dpdk_view_fill_facts(const struct dpdk_view *view, struct facts *facts);
-
-// The answer of ListHwVdpa() into @list of FACTS_MAX_DPDK_VDPA. Returns their number, or -errno with a sentence.
-int dpdk_view_read(sd_bus_message *m, struct dpdk_vdpa_facts *list, struct error *e);
 
 // The devices of all pools with commas between them, for the switch's settings; "" for none.
 void dpdk_view_configured(const struct config *config, char *text, size_t size);

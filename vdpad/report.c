@@ -37,8 +37,7 @@ static const struct ipc_field tap_fields[] = {
 	FIELD(mtu, 'u', true),
 };
 
-// A growing array of entries of @size bytes; returns the next one, zeroed.
-static void *append(void **list, size_t *n, size_t size) {
+void *report_append(void **list, size_t *n, size_t size) {
 	char *grown;
 
 	if (*n >= REPORT_MAX_ENTRIES)
@@ -49,125 +48,85 @@ static void *append(void **list, size_t *n, size_t size) {
 			return NULL;
 		*list = grown;
 	}
-	grown = (char *)*list + (*n)++ * size;
-	return memset(grown, 0, size);
+	return memset((char *)*list + (*n)++ * size, 0, size);
 }
 
 static int too_long(const char *what, const char *value, struct error *e) {
 	return error_set(e, EPROTO, "%s '%.100s' is too long", what, value);
 }
 
-static int add_network(
-	struct switch_report *report, const char *name, const struct fields *f, struct error *e
-) {
-	struct reported_network *network =
-		append((void **)&report->networks, &report->n_networks, sizeof(*network));
+static int read_network(sd_bus_message *m, const char *name, void *userdata, struct error *e) {
+	struct switch_report *report = userdata;
+	struct fields f = {0};
+	struct reported_network *network;
+	int r;
 
+	r = ipc_dict_read(m, network_fields, ARRAY_LEN(network_fields), &f, e);
+	if (r < 0)
+		return r;
+	network = report_append((void **)&report->networks, &report->n_networks, sizeof(*network));
 	if (network == NULL)
 		return error_set(e, ENOMEM, "out of memory");
 	if (str_copy(network->name, sizeof(network->name), name) < 0)
 		return too_long("network", name, e);
-	if (str_copy(network->uplink, sizeof(network->uplink), f->uplink) < 0)
-		return too_long("uplink", f->uplink, e);
-	network->mtu_bytes = f->mtu;
-	network->ageing_s = f->ageing_s;
+	if (str_copy(network->uplink, sizeof(network->uplink), f.uplink) < 0)
+		return too_long("uplink", f.uplink, e);
+	network->mtu_bytes = f.mtu;
+	network->ageing_s = f.ageing_s;
 	return 0;
 }
 
-static int add_port(
-	struct switch_report *report, const char *name, const struct fields *f, struct error *e
-) {
-	struct reported_port *port =
-		append((void **)&report->ports, &report->n_ports, sizeof(*port));
+static int read_port(sd_bus_message *m, const char *name, void *userdata, struct error *e) {
+	struct switch_report *report = userdata;
+	struct fields f = {0};
+	struct reported_port *port;
+	int r;
 
+	r = ipc_dict_read(m, port_fields, ARRAY_LEN(port_fields), &f, e);
+	if (r < 0)
+		return r;
+	port = report_append((void **)&report->ports, &report->n_ports, sizeof(*port));
 	if (port == NULL)
 		return error_set(e, ENOMEM, "out of memory");
 	if (str_copy(port->name, sizeof(port->name), name) < 0)
 		return too_long("port", name, e);
-	if (str_copy(port->network, sizeof(port->network), f->network) < 0)
-		return too_long("network", f->network, e);
-	if (str_copy(port->path, sizeof(port->path), f->path) < 0)
-		return too_long("path", f->path, e);
-	if (f->device != NULL && str_copy(port->device, sizeof(port->device), f->device) < 0)
-		return too_long("device", f->device, e);
-	if (f->detail != NULL)
-		strncat(port->detail, f->detail, sizeof(port->detail) - 1);
-	port->mtu_bytes = f->mtu;
-	port->queue_pairs = f->queue_pairs;
-	port->vlan = f->vlan;
-	port->features = f->features;
-	port->generation = f->generation;
-	port->link_up = f->link_up;
-	port->connected = f->connected;
+	if (str_copy(port->network, sizeof(port->network), f.network) < 0)
+		return too_long("network", f.network, e);
+	if (str_copy(port->path, sizeof(port->path), f.path) < 0)
+		return too_long("path", f.path, e);
+	if (f.device != NULL && str_copy(port->device, sizeof(port->device), f.device) < 0)
+		return too_long("device", f.device, e);
+	if (f.detail != NULL)
+		strncat(port->detail, f.detail, sizeof(port->detail) - 1);
+	port->mtu_bytes = f.mtu;
+	port->queue_pairs = f.queue_pairs;
+	port->vlan = f.vlan;
+	port->features = f.features;
+	port->generation = f.generation;
+	port->link_up = f.link_up;
+	port->connected = f.connected;
 	return 0;
 }
 
-static int add_tap(
-	struct tap_report *report, const char *name, const struct fields *f, struct error *e
-) {
-	struct reported_tap *tap = append((void **)&report->list, &report->n, sizeof(*tap));
+static int read_tap(sd_bus_message *m, const char *name, void *userdata, struct error *e) {
+	struct tap_report *report = userdata;
+	struct fields f = {0};
+	struct reported_tap *tap;
+	int r;
 
+	r = ipc_dict_read(m, tap_fields, ARRAY_LEN(tap_fields), &f, e);
+	if (r < 0)
+		return r;
+	tap = report_append((void **)&report->list, &report->n, sizeof(*tap));
 	if (tap == NULL)
 		return error_set(e, ENOMEM, "out of memory");
 	if (str_copy(tap->name, sizeof(tap->name), name) < 0)
 		return too_long("TAP", name, e);
-	if (str_copy(tap->network, sizeof(tap->network), f->network) < 0)
-		return too_long("network", f->network, e);
-	if (str_copy(tap->bridge, sizeof(tap->bridge), f->bridge) < 0)
-		return too_long("bridge", f->bridge, e);
-	tap->mtu_bytes = f->mtu;
-	return 0;
-}
-
-enum list_kind {
-	LIST_NETWORKS,
-	LIST_PORTS,
-	LIST_TAPS,
-};
-
-static int read_list(sd_bus_message *m, enum list_kind kind, void *report, struct error *e) {
-	static const struct {
-		const struct ipc_field *fields;
-		size_t n;
-	} kinds[] = {
-		[LIST_NETWORKS] = {network_fields, ARRAY_LEN(network_fields)},
-		[LIST_PORTS] = {port_fields, ARRAY_LEN(port_fields)},
-		[LIST_TAPS] = {tap_fields, ARRAY_LEN(tap_fields)},
-	};
-	int r;
-
-	r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
-	if (r < 0)
-		return error_set(e, EPROTO, "the list is no a{sa{sv}}");
-	while ((r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
-		struct fields f = {0};
-		const char *name;
-
-		r = sd_bus_message_read_basic(m, 's', &name);
-		if (r < 0)
-			return error_set(e, -r, "the list cannot be read");
-		r = ipc_dict_read(m, kinds[kind].fields, kinds[kind].n, &f, e);
-		if (r < 0)
-			return r;
-		switch (kind) {
-		case LIST_NETWORKS:
-			r = add_network(report, name, &f, e);
-			break;
-		case LIST_PORTS:
-			r = add_port(report, name, &f, e);
-			break;
-		case LIST_TAPS:
-			r = add_tap(report, name, &f, e);
-			break;
-		}
-		if (r < 0)
-			return r;
-		r = sd_bus_message_exit_container(m);
-		if (r < 0)
-			return error_set(e, -r, "the list cannot be read");
-	}
-	if (r < 0 || sd_bus_message_exit_container(m) < 0)
-		return error_set(e, EPROTO, "the list cannot be read");
+	if (str_copy(tap->network, sizeof(tap->network), f.network) < 0)
+		return too_long("network", f.network, e);
+	if (str_copy(tap->bridge, sizeof(tap->bridge), f.bridge) < 0)
+		return too_long("bridge", f.bridge, e);
+	tap->mtu_bytes = f.mtu;
 	return 0;
 }
 
@@ -181,9 +140,9 @@ int switch_report_read(sd_bus_message *m, struct switch_report *ret_report, stru
 	_cleanup_(switch_report_done) struct switch_report report = {0};
 	int r;
 
-	r = read_list(m, LIST_NETWORKS, &report, e);
+	r = ipc_list_read(m, read_network, &report, e);
 	if (r == 0)
-		r = read_list(m, LIST_PORTS, &report, e);
+		r = ipc_list_read(m, read_port, &report, e);
 	if (r < 0)
 		return r;
 	if (report.n_ports > 0)
@@ -203,7 +162,7 @@ int tap_report_read(sd_bus_message *m, struct tap_report *ret_report, struct err
 	_cleanup_(tap_report_done) struct tap_report report = {0};
 	int r;
 
-	r = read_list(m, LIST_TAPS, &report, e);
+	r = ipc_list_read(m, read_tap, &report, e);
 	if (r < 0)
 		return r;
 	*ret_report = report;

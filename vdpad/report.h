@@ -16,6 +16,10 @@
 
 #define REPORT_MAX_ENTRIES 65536 // of one list; more is nonsense
 
+// Grow the list @list of *@n entries of @size bytes by one. Returns the new one, zeroed; NULL without memory
+// and at REPORT_MAX_ENTRIES.
+void *report_append(void **list, size_t *n, size_t size);
+
 struct reported_network {
 	char name[NETWORK_NAME_SIZE];
 	char uplink[NETWORK_NAME_SIZE]; // "" for none

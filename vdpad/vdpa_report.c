@@ -106,72 +106,29 @@ static int fill_device(
 	return 0;
 }
 
-// Room for one more, zeroed; NULL without memory or beyond any sense.
-static void *append(void **list, size_t *n, size_t size) {
-	char *grown;
+static int read_mgmtdev(sd_bus_message *m, const char *name, void *userdata, struct error *e) {
+	struct vdpa_report *report = userdata;
+	struct mgmtdev_facts *mgmtdev;
+	struct fields f = {0};
+	int r;
 
-	if (*n >= REPORT_MAX_ENTRIES)
-		return NULL;
-	if ((*n & (*n - 1)) == 0) { // 0 and the powers of two: double
-		grown = reallocarray(*list, *n == 0 ? 1 : *n * 2, size);
-		if (grown == NULL)
-			return NULL;
-		*list = grown;
-	}
-	return memset((char *)*list + (*n)++ * size, 0, size);
-}
-
-static int add_mgmtdev(
-	struct vdpa_report *report, const char *name, const struct fields *f, struct error *e
-) {
-	struct mgmtdev_facts *mgmtdev =
-		append((void **)&report->mgmtdevs, &report->n_mgmtdevs, sizeof(*mgmtdev));
-
+	r = ipc_dict_read(m, mgmtdev_fields, ARRAY_LEN(mgmtdev_fields), &f, e);
+	if (r < 0)
+		return r;
+	mgmtdev = report_append((void **)&report->mgmtdevs, &report->n_mgmtdevs, sizeof(*mgmtdev));
 	if (mgmtdev == NULL)
 		return error_set(e, ENOMEM, "out of memory");
-	return fill_mgmtdev(mgmtdev, name, f, e);
+	return fill_mgmtdev(mgmtdev, name, &f, e);
 }
 
-static int add_device(
-	struct vdpa_report *report, const char *name, const struct fields *f, struct error *e
-) {
+static int read_device(sd_bus_message *m, const char *name, void *userdata, struct error *e) {
+	struct vdpa_report *report = userdata;
 	struct reported_vdpa *device =
-		append((void **)&report->devices, &report->n_devices, sizeof(*device));
+		report_append((void **)&report->devices, &report->n_devices, sizeof(*device));
 
 	if (device == NULL)
 		return error_set(e, ENOMEM, "out of memory");
-	return fill_device(device, name, f, e);
-}
-
-static int read_list(
-	sd_bus_message *m, const struct ipc_field *known, size_t n_known,
-	int (*add)(struct vdpa_report *, const char *, const struct fields *, struct error *),
-	struct vdpa_report *report, struct error *e
-) {
-	int r;
-
-	r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
-	if (r < 0)
-		return error_set(e, EPROTO, "the list is no a{sa{sv}}");
-	while ((r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
-		struct fields f = {0};
-		const char *name;
-
-		r = sd_bus_message_read_basic(m, 's', &name);
-		if (r < 0)
-			return error_set(e, -r, "the list cannot be read");
-		r = ipc_dict_read(m, known, n_known, &f, e);
-		if (r == 0)
-			r = add(report, name, &f, e);
-		if (r < 0)
-			return r;
-		r = sd_bus_message_exit_container(m);
-		if (r < 0)
-			return error_set(e, -r, "the list cannot be read");
-	}
-	if (r < 0 || sd_bus_message_exit_container(m) < 0)
-		return error_set(e, EPROTO, "the list cannot be read");
-	return 0;
+	return vdpa_report_read_device(m, name, device, e);
 }
 
 // Both structs begin with their name.
@@ -180,7 +137,7 @@ static int compare_names(const void *a, const void *b) {
 }
 
 int vdpa_report_read_mgmtdevs(sd_bus_message *m, struct vdpa_report *report, struct error *e) {
-	int r = read_list(m, mgmtdev_fields, ARRAY_LEN(mgmtdev_fields), add_mgmtdev, report, e);
+	int r = ipc_list_read(m, read_mgmtdev, report, e);
 
 	if (r == 0 && report->n_mgmtdevs > 0)
 		qsort(report->mgmtdevs, report->n_mgmtdevs, sizeof(*report->mgmtdevs),
@@ -199,7 +156,7 @@ static void count_devices(struct vdpa_report *report) {
 }
 
 int vdpa_report_read_devices(sd_bus_message *m, struct vdpa_report *report, struct error *e) {
-	int r = read_list(m, device_fields, ARRAY_LEN(device_fields), add_device, report, e);
+	int r = ipc_list_read(m, read_device, report, e);
 
 	if (r == 0 && report->n_devices > 0)
 		qsort(report->devices, report->n_devices, sizeof(*report->devices), compare_names);

@@ -162,6 +162,29 @@ int ipc_dict_read(
 	return r < 0 ? malformed(r, e) : 0;
 }
 
+int ipc_list_read(sd_bus_message *m, ipc_entry_fn entry, void *userdata, struct error *e) {
+	const char *name;
+	int r;
+
+	r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
+	if (r <= 0)
+		return error_set(e, EPROTO, "the list is no a{sa{sv}}");
+	while ((r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
+		r = sd_bus_message_read_basic(m, 's', &name);
+		if (r < 0)
+			break;
+		r = entry(m, name, userdata, e);
+		if (r < 0)
+			return r;
+		r = sd_bus_message_exit_container(m);
+		if (r < 0)
+			break;
+	}
+	if (r < 0 || sd_bus_message_exit_container(m) < 0)
+		return error_set(e, EPROTO, "the list cannot be read");
+	return 0;
+}
+
 int ipc_dict_add_s(sd_bus_message *m, const char *key, const char *value) {
 	return sd_bus_message_append(m, "{sv}", key, "s", value);
 }

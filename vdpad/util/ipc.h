@@ -206,6 +206,14 @@ int ipc_dict_read(
 	struct error *e
 );
 
+// What is done with the entry @name of a list: it has to read the a{sv} that @m has come to. Returns 0, or
+// -errno with a sentence.
+typedef int (*ipc_entry_fn)(sd_bus_message *m, const char *name, void *userdata, struct error *e);
+
+// Read an a{sa{sv}} entry by entry. Returns 0, or -errno with a sentence: that of the first entry that
+// failed, or -EPROTO.
+int ipc_list_read(sd_bus_message *m, ipc_entry_fn entry, void *userdata, struct error *e);
+
 // Append one entry to an open a{sv} container. Result as of sd_bus_message_append().
 int ipc_dict_add_s(sd_bus_message *m, const char *key, const char *value);
 int ipc_dict_add_b(sd_bus_message *m, const char *key, bool value);
