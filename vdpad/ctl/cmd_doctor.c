@@ -54,7 +54,10 @@ static void check_ports(struct report *report, sd_bus *bus) {
 			    port, "{s:s, s:s, s:s}", "path", &path, "state", &state, "reason",
 			    &reason
 		    ) == 0)
-			doctor_check_port(report, name, state, reason, path);
+			doctor_check_port(
+				report, name, state, reason, path,
+				json_is_true(json_object_get(port, "qemu_listens"))
+			);
 	}
 	if (report->n == n_before)
 		report_add(
@@ -86,14 +89,16 @@ static void check_networks(struct report *report, sd_bus *bus) {
 }
 
 // Without vdpad-netlink there are no lists, which its own check says.
-static void check_hardware(struct report *report, sd_bus *bus, const json_t *status) {
+static void check_hardware(
+	struct report *report, sd_bus *bus, const json_t *status, bool kernel_has_vdpa
+) {
 	_cleanup_free_ char *netlink = print_text(json_object_get(status, "netlink"));
 	_cleanup_free_ char *vdpa = print_text(json_object_get(status, "vdpa"));
 	json_t *pools = NULL, *mgmtdevs = NULL, *devices = NULL;
 
 	if (strcmp(netlink, "ready") != 0)
 		return;
-	doctor_check_vdpa(report, vdpa);
+	doctor_check_vdpa(report, vdpa, kernel_has_vdpa);
 	if (ask(bus, "ShowPools", "", &pools, NULL) == 0 &&
 	    ask(bus, "ShowMgmtdevs", "", &mgmtdevs, NULL) == 0)
 		doctor_check_pools(report, pools, mgmtdevs);
@@ -104,7 +109,7 @@ static void check_hardware(struct report *report, sd_bus *bus, const json_t *sta
 	json_decref(devices);
 }
 
-static void check_daemon(struct report *report) {
+static void check_daemon(struct report *report, bool kernel_has_vdpa) {
 	_cleanup_bus_ sd_bus *bus = NULL;
 	_cleanup_free_ char *version = NULL;
 	json_t *status = NULL;
@@ -159,7 +164,7 @@ static void check_daemon(struct report *report) {
 		"systemctl "
 		"status vdpad-netlink."
 	);
-	check_hardware(report, bus, status);
+	check_hardware(report, bus, status, kernel_has_vdpa);
 	json_decref(status);
 	check_networks(report, bus);
 	check_ports(report, bus);
@@ -199,7 +204,7 @@ int cmd_doctor(const struct request *request, struct error *e) {
 	facts_collect("", facts);
 	doctor_check_facts(report, facts);
 	doctor_check_node(report);
-	check_daemon(report);
+	check_daemon(report, facts->vdpa.bus || facts->vdpa.module);
 	print_report(request, report);
 	for (size_t i = 0; i < report->n; i++)
 		n_fails += report->findings[i].verdict == VERDICT_FAIL;

@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <jansson.h>
@@ -44,17 +45,19 @@ void doctor_check_facts(struct report *report, const struct facts *facts);
 void doctor_check_memlock(struct report *report, uint64_t limit_bytes);
 void doctor_check_qemu_line(struct report *report, const char *line); // of `--version`
 
-// A port as vdpad has it, and its socket at @path. Adds nothing when all is well.
+// A port as vdpad has it, and its socket at @path, which QEMU makes if @qemu_listens. Adds nothing when
+// all is well.
 void doctor_check_port(
 	struct report *report, const char *port, const char *state, const char *reason,
-	const char *path
+	const char *path, bool qemu_listens
 );
 void doctor_check_socket(struct report *report, const char *port, const char *path);
 
-// What vdpad answers to ShowPools, ShowMgmtdevs and ShowDevices, and Status's key "vdpa".
+// What vdpad answers to ShowPools, ShowMgmtdevs and ShowDevices, and Status's key "vdpa", of which a kernel
+// without vDPA has nothing to say that doctor_check_facts() does not.
 void doctor_check_pools(struct report *report, const json_t *pools, const json_t *mgmtdevs);
 void doctor_check_devices(struct report *report, const json_t *devices);
-void doctor_check_vdpa(struct report *report, const char *state);
+void doctor_check_vdpa(struct report *report, const char *state, bool kernel_has_vdpa);
 
 // The rest of the node: limits, devices, QEMU, this user's groups.
 void doctor_check_node(struct report *report);

@@ -2,6 +2,7 @@
 // What vdpad says of hardware: pools that have none, management devices that no pool has, devices in the
 // hands of a driver that keeps them from virtual machines.
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -89,10 +90,12 @@ void doctor_check_devices(struct report *report, const json_t *devices) {
 	}
 }
 
-void doctor_check_vdpa(struct report *report, const char *state) {
-	if (strcmp(state, "ready") == 0)
+void doctor_check_vdpa(struct report *report, const char *state, bool kernel_has_vdpa) {
+	bool is_ready = strcmp(state, "ready") == 0;
+
+	if (is_ready && kernel_has_vdpa)
 		report_add(report, "vdpa", VERDICT_OK, "", "the kernel's vDPA answers");
-	else
+	else if (!is_ready)
 		report_add(
 			report, "vdpa", VERDICT_FAIL,
 			"No port on hardware can be made or deleted meanwhile; those that exist "

@@ -82,10 +82,8 @@ void doctor_check_facts(struct report *report, const struct facts *facts) {
 		);
 	else
 		report_add(
-			report, "hugepages", VERDICT_WARN,
-			"All works without them. The switch is faster with some: sysctl "
-			"vm.nr_hugepages=512, then restart vdpad-switch.",
-			"none are reserved"
+			report, "hugepages", VERDICT_OK, "",
+			"none are reserved; the switch needs none"
 		);
 	if (facts->iommu)
 		report_add(report, "iommu", VERDICT_OK, "", "on");
@@ -263,11 +261,13 @@ void doctor_check_socket(struct report *report, const char *port, const char *pa
 // A switch that was killed leaves the files of its sockets, so they alone say nothing.
 void doctor_check_port(
 	struct report *report, const char *port, const char *state, const char *reason,
-	const char *path
+	const char *path, bool qemu_listens
 ) {
-	if (strcmp(state, "ready") == 0 || strcmp(state, "connected") == 0)
+	bool served = strcmp(state, "ready") == 0 || strcmp(state, "connected") == 0;
+
+	if (served && !qemu_listens)
 		doctor_check_socket(report, port, path);
-	else
+	else if (!served)
 		report_add(
 			report, "sockets", VERDICT_FAIL,
 			"The port passes no packets. vdpad goes on trying; the reason says what is "

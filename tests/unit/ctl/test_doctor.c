@@ -114,11 +114,19 @@ static void a_kernel_that_does_not_answer_fails(void **state) {
 	struct report report = {0};
 
 	(void)state;
-	doctor_check_vdpa(&report, "ready");
-	doctor_check_vdpa(&report, "deleting 'x' hangs");
+	doctor_check_vdpa(&report, "ready", true);
+	doctor_check_vdpa(&report, "deleting 'x' hangs", true);
 	assert_int_equal(report.findings[0].verdict, VERDICT_OK);
 	assert_int_equal(report.findings[1].verdict, VERDICT_FAIL);
 	assert_string_equal(report.findings[1].found, "deleting 'x' hangs");
+}
+
+static void a_kernel_without_vdpa_is_not_said_to_answer(void **state) {
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_vdpa(&report, "ready", false);
+	assert_int_equal(report.n, 0);
 }
 
 static void what_is_missing_is_a_warning_with_advice(void **state) {
@@ -132,7 +140,10 @@ static void what_is_missing_is_a_warning_with_advice(void **state) {
 	doctor_check_qemu_line(&report, "QEMU emulator version 11.0.0");
 	doctor_check_qemu_line(&report, "something else");
 	assert_int_equal(report.n, 7);
+	assert_int_equal(find(&report, "hugepages")->verdict, VERDICT_OK); // nothing needs them
 	for (size_t i = 0; i < report.n; i++) {
+		if (&report.findings[i] == find(&report, "hugepages"))
+			continue;
 		assert_int_equal(report.findings[i].verdict, VERDICT_WARN);
 		assert_string_not_equal(report.findings[i].advice, "");
 	}
@@ -172,13 +183,25 @@ static void a_port_that_is_not_served_fails_whatever_its_socket(void **state) {
 	struct report report = {0};
 
 	(void)state;
-	doctor_check_port(&report, "vm1", "degraded", "vdpad-switch is not running", "/dev/null");
+	doctor_check_port(
+		&report, "vm1", "degraded", "vdpad-switch is not running", "/dev/null", false
+	);
 	assert_int_equal(report.findings[0].verdict, VERDICT_FAIL);
 	assert_string_equal(
 		report.findings[0].found, "port 'vm1' is degraded: vdpad-switch is not running"
 	);
-	doctor_check_port(&report, "vm1", "ready", "", "/nonexistent/socket");
+	doctor_check_port(&report, "vm1", "ready", "", "/nonexistent/socket", false);
 	assert_int_equal(report.n, 2);
+}
+
+static void a_socket_that_qemu_makes_need_not_be_there(void **state) {
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_port(&report, "vm1", "ready", "", "/nonexistent/socket", true);
+	assert_int_equal(report.n, 0);
+	doctor_check_port(&report, "vm1", "degraded", "no section", "/nonexistent/socket", true);
+	assert_int_equal(report.findings[0].verdict, VERDICT_FAIL);
 }
 
 static void more_findings_than_fit_are_dropped(void **state) {
@@ -209,10 +232,12 @@ int main(void) {
 		cmocka_unit_test(management_devices_without_a_pool_are_told),
 		cmocka_unit_test(devices_in_the_wrong_hands_are_told),
 		cmocka_unit_test(a_kernel_that_does_not_answer_fails),
+		cmocka_unit_test(a_kernel_without_vdpa_is_not_said_to_answer),
 		cmocka_unit_test(what_is_missing_is_a_warning_with_advice),
 		cmocka_unit_test(an_unloaded_module_is_not_a_missing_one),
 		cmocka_unit_test(a_socket_for_everyone_fails),
 		cmocka_unit_test(a_port_that_is_not_served_fails_whatever_its_socket),
+		cmocka_unit_test(a_socket_that_qemu_makes_need_not_be_there),
 		cmocka_unit_test(more_findings_than_fit_are_dropped),
 		cmocka_unit_test(the_real_node_can_be_examined),
 	};
