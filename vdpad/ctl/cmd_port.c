@@ -112,14 +112,17 @@ int cmd_port_del(const struct request *request, struct error *e) {
 	return client_send_change(bus, call, NULL, e);
 }
 
-// An untagged port has no VLAN to show.
-static void hide_untagged(json_t *ports) {
+// For people: a port without a VLAN or a limit has none to show.
+static void hide_what_is_none(json_t *ports) {
+	static const char *const keys[] = {"vlan", "rate"};
 	json_t *port;
 	size_t i;
 
 	json_array_foreach (ports, i, port) {
-		if (json_integer_value(json_object_get(port, "vlan")) == 0)
-			json_object_del(port, "vlan");
+		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+			if (json_integer_value(json_object_get(port, keys[k])) == 0)
+				json_object_set_new(port, keys[k], json_null());
+		}
 	}
 }
 
@@ -143,11 +146,12 @@ int cmd_port_show(const struct request *request, struct error *e) {
 	ports = print_rows(ports);
 	if (print_wants_json(request)) {
 		print_json(request, ports);
-	} else if (request->operand != NULL) {
-		print_object(keys, json_array_get(ports, 0));
 	} else {
-		hide_untagged(ports);
-		print_table(columns, ports);
+		hide_what_is_none(ports);
+		if (request->operand != NULL)
+			print_object(keys, json_array_get(ports, 0));
+		else
+			print_table(columns, ports);
 	}
 	json_decref(ports);
 	return 0;

@@ -141,6 +141,20 @@ static int unknown_key(const struct command *command, const char *key, struct er
 		);
 	for (const char *const *k = command->keys; *k != NULL; k++)
 		list_word(choices, sizeof(choices), *k);
+	if (command == command_find("port", "set") &&
+	    key_is_known(command_find("port", "add"), key))
+		return error_set(
+			e, EINVAL,
+			"key '%s' is for the port's life, delete the port and add it again: what "
+			"can "
+			"change is %s",
+			key, choices
+		);
+	if (strchr(key, '=') != NULL)
+		return error_set(
+			e, EINVAL,
+			"unknown key '%s': a key and its value are two words, without '='", key
+		);
 	return error_set(e, EINVAL, "unknown key '%s': it is one of %s", key, choices);
 }
 
@@ -169,7 +183,6 @@ static int check_port_name(const char *name, struct error *e) {
 	);
 }
 
-// Each name of "a,b,c".
 // Whether the first name of the list @rest stands in the @len characters before it, each followed by a comma.
 static bool is_repeated(const char *names, size_t len, const char *rest) {
 	size_t name_len = strcspn(rest, ",");
@@ -181,6 +194,7 @@ static bool is_repeated(const char *names, size_t len, const char *rest) {
 	return false;
 }
 
+// Each name of "a,b,c".
 static int check_port_names(const char *list, struct error *e) {
 	const char *names = list;
 

@@ -94,7 +94,8 @@ void print_table(const struct column *columns, const json_t *rows) {
 			cells[i * n_columns + c] = text;
 			if ((int)strlen(text) > widths[c])
 				widths[c] = (int)strlen(text);
-			numeric[c] &= value == NULL || json_is_integer(value);
+			numeric[c] &=
+				value == NULL || json_is_null(value) || json_is_integer(value);
 		}
 	}
 	for (size_t c = 0; c < n_columns; c++)
