@@ -14,6 +14,14 @@ static const char *text_of(const json_t *object, const char *key) {
 	return text != NULL ? text : "";
 }
 
+// Whether each member of the pool is out of its reach. "free" is absent where nobody can tell.
+static bool serves_nobody(const json_t *pool) {
+	const json_t *n_free = json_object_get(pool, "free");
+
+	return n_free != NULL && json_integer_value(n_free) == 0 &&
+		json_integer_value(json_object_get(pool, "ports")) == 0;
+}
+
 // Returns whether the pool has hardware, or can make it.
 static bool check_pool(struct report *report, const char *name, const json_t *pool) {
 	bool is_made = strcmp(text_of(pool, "kind"), "sf") == 0;
@@ -32,6 +40,14 @@ static bool check_pool(struct report *report, const char *name, const json_t *po
 			"Its ports go elsewhere. 'vdpactl mgmtdev show' lists what there is; a NIC "
 			"needs its vDPA module, and VFs in switchdev mode where it has one.",
 			"pool '%s' has no management device: %s", name, text_of(pool, "hardware")
+		);
+	else if (!is_made && serves_nobody(pool))
+		report_add(
+			report, "pools", VERDICT_WARN,
+			"Its ports go elsewhere. 'vdpactl pool show POOL' says of each member what "
+			"is in the way.",
+			"pool '%s' serves no port and could serve none: %s", name,
+			text_of(pool, "hardware")
 		);
 	else
 		return true;

@@ -74,6 +74,28 @@ static void pools_must_have_hardware(void **state) {
 	json_decref(bad);
 }
 
+static void a_pool_whose_members_are_out_of_reach_is_told(void **state) {
+	json_t *unusable = from_text("{\"d\": {\"kind\": \"dpdk\", \"hardware\": \"0000:3b:00.2\","
+	                             " \"n_members\": 1, \"ports\": 0, \"free\": 0}}");
+	json_t *full = from_text("{\"d\": {\"kind\": \"dpdk\", \"n_members\": 1, \"ports\": 1,"
+	                         " \"free\": 0}}");
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_pools(&report, full, NULL);
+	assert_int_equal(report.findings[0].verdict, VERDICT_OK);
+	report.n = 0;
+	doctor_check_pools(&report, unusable, NULL);
+	assert_int_equal(report.n, 1);
+	assert_int_equal(report.findings[0].verdict, VERDICT_WARN);
+	assert_string_equal(
+		report.findings[0].found,
+		"pool 'd' serves no port and could serve none: 0000:3b:00.2"
+	);
+	json_decref(unusable);
+	json_decref(full);
+}
+
 static void management_devices_without_a_pool_are_told(void **state) {
 	json_t *pools = from_text("{}");
 	json_t *free = from_text("{\"vdpasim_net\": {\"pools\": \"\"}}");
@@ -229,6 +251,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_node_with_everything_gets_no_advice),
 		cmocka_unit_test(pools_must_have_hardware),
+		cmocka_unit_test(a_pool_whose_members_are_out_of_reach_is_told),
 		cmocka_unit_test(management_devices_without_a_pool_are_told),
 		cmocka_unit_test(devices_in_the_wrong_hands_are_told),
 		cmocka_unit_test(a_kernel_that_does_not_answer_fails),
