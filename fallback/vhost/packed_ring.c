@@ -102,7 +102,7 @@ static int packed_start(struct ring *r, const struct ring_setup *setup) {
 	r->avail_wrap = setup->base & POSITION_WRAP;
 	r->next_used = index;
 	r->used_wrap = r->avail_wrap;
-	r->last_signal = index;
+	r->last_publish = index;
 	r->must_signal = true;
 	store_device_event(r, VRING_PACKED_EVENT_FLAG_DISABLE);
 	return 0;
@@ -266,7 +266,7 @@ static int packed_place(
 
 static bool packed_publish(struct ring *r) {
 	uint64_t offset = r->first_slot * UINT64_C(16);
-	uint16_t old = r->last_signal, now = r->next_used, wanted;
+	uint16_t old = r->last_publish, now = r->next_used, wanted;
 	struct event event;
 	uint32_t word;
 
@@ -279,7 +279,7 @@ static bool packed_publish(struct ring *r) {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	word = __atomic_load_n((const uint32_t *)r->avail, __ATOMIC_RELAXED);
 	memcpy(&event, &word, sizeof(event));
-	r->last_signal = now;
+	r->last_publish = now;
 	if (r->must_signal) {
 		r->must_signal = false;
 		return true;

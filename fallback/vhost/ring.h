@@ -109,12 +109,11 @@ struct ring {
 	struct vring_desc *desc; // in guest memory, `size` entries, as all below
 	struct vring_avail *avail;
 	struct vring_used *used;
-	uint16_t size;        // a power of two
-	uint16_t next_avail;  // the next entry of the guest's to take
-	uint16_t seen_avail;  // as far as the guest has been seen to be
-	uint16_t next_used;   // what the guest has been told
-	uint16_t n_pending;   // written behind next_used, not yet told
-	uint16_t last_signal; // where next_used was when the guest was last interrupted
+	uint16_t size;       // a power of two
+	uint16_t next_avail; // the next entry of the guest's to take
+	uint16_t seen_avail; // as far as the guest has been seen to be
+	uint16_t next_used;  // what the guest has been told
+	uint16_t n_pending;  // written behind next_used, not yet told
 	uint32_t
 		no_room; // since the last flush there was no room for this many bytes; 0: there was
 	uint8_t header_size; // of the virtio-net header: 10 or 12
@@ -129,9 +128,10 @@ struct ring {
 	enum ring_fault fault;
 	unsigned int hint; // for memory_at()
 	uint64_t log_addr;
-	uint64_t desc_log_addr; // the four of the packed layout
+	uint64_t desc_log_addr; // from here to used_wrap: of the packed layout
 	uint16_t first_slot;    // of what is pending; its flags are held back
 	uint16_t first_flags;
+	uint16_t last_publish; // where next_used was when the guest was last told of it
 	bool avail_wrap, used_wrap;
 	int call_fd; // the guest's interrupt, or -1; owned by the session
 	struct ring_stats stats;

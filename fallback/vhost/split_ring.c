@@ -20,7 +20,9 @@
 // Notification. With event indexes each side writes the index at which it wants to be woken;
 // without them, a flag. A full barrier lies between telling something and looking whether the other
 // side wants to know, and between asking to be woken and looking whether there is something; so one
-// of the two always sees the other (virtio 1.2, 2.7.7, 2.7.10).
+// of the two always sees the other (virtio 1.2, 2.7.7, 2.7.10). An index is compared with what was
+// told since the last comparison, never with more: what is older may be a whole round old, and then
+// 16 bits do not tell it from what is new.
 
 #include "fallback/vhost/split_ring.h"
 
@@ -75,7 +77,6 @@ static int split_start(struct ring *r, const struct ring_setup *setup) {
 	r->next_used = memory_load_u16(&r->used->idx);
 	r->next_avail = r->next_used;
 	r->seen_avail = r->next_used;
-	r->last_signal = r->next_used;
 	r->must_signal = true; // the guest may wait for something told before
 	store_used_u16(r, &r->used->flags, r->event_index ? 0 : VRING_USED_F_NO_NOTIFY);
 	if (r->event_index)
@@ -285,8 +286,8 @@ static int split_place(
 }
 
 static bool split_publish(struct ring *r) {
-	uint16_t old = r->last_signal;
-	uint16_t now = r->next_used + r->n_pending;
+	uint16_t old = r->next_used;
+	uint16_t now = old + r->n_pending;
 
 	store_used_u16(r, &r->used->idx, now);
 	r->next_used = now;
@@ -297,7 +298,6 @@ static bool split_publish(struct ring *r) {
 	if (!r->must_signal && !vring_need_event(memory_load_u16(used_event(r)), now, old))
 		return false;
 	r->must_signal = false;
-	r->last_signal = now;
 	return true;
 }
 
