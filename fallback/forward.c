@@ -182,22 +182,41 @@ static void send_group(
 	hand_over(ctx, out, ready, n_ready);
 }
 
-// Give @f to every other member of its VLAN.
-static void flood(
-	const struct forward_context *ctx, const struct forward_port *in, struct frame *f
+// Frames without a known receiver that follow one another.
+struct flood {
+	uint16_t n_frames;
+	struct frame *frames[BURST_FRAMES];
+};
+_Static_assert(BURST_FRAMES <= 64, "send_flood() has a bit for each frame");
+
+// Give each frame to every other member of its VLAN, in order, and empty the flood. A receiver gets
+// its frames at once: it may cost a lock and an interrupt, and there may be hundreds.
+static void send_flood(
+	const struct forward_context *ctx, const struct forward_port *in, struct flood *flood
 ) {
-	uint16_t n_receivers = 0;
+	uint64_t received = 0; // frames that somebody was there for
 
-	for (uint16_t i = 0; i < in->network->n_ports; i++) {
-		const struct forward_port *out = &ctx->table->ports[in->network->ports[i]];
+	for (uint16_t p = 0; p < in->network->n_ports; p++) {
+		const struct forward_port *out = &ctx->table->ports[in->network->ports[p]];
+		struct frame *group[BURST_FRAMES];
+		uint16_t n_group = 0;
 
-		if (out == in || !is_member(out, f->vlan))
+		if (out == in)
 			continue;
-		send_group(ctx, out, &f, 1);
-		n_receivers++;
+		for (uint16_t i = 0; i < flood->n_frames; i++) {
+			if (!is_member(out, flood->frames[i]->vlan))
+				continue;
+			group[n_group++] = flood->frames[i];
+			received |= UINT64_C(1) << i;
+		}
+		if (n_group > 0)
+			send_group(ctx, out, group, n_group);
 	}
-	if (n_receivers == 0)
-		drop_received(ctx, in, DROP_NO_RECEIVER);
+	for (uint16_t i = 0; i < flood->n_frames; i++) {
+		if (!(received & UINT64_C(1) << i))
+			drop_received(ctx, in, DROP_NO_RECEIVER);
+	}
+	flood->n_frames = 0;
 }
 
 // An address and a VLAN as one number, by loads that do not stall (fdb.c).
@@ -243,7 +262,8 @@ void forward_burst(
 ) {
 	uint64_t learnt = 0, found = 0; // who is 0 is nowhere
 	const struct forward_port *out = NULL;
-	struct batch batch = {.n_frames = 0};
+	struct batch batch = {.n_frames = 0}; // one of the two is empty: this keeps the order
+	struct flood flood = {.n_frames = 0};
 	uint64_t bytes = 0;
 
 	for (uint16_t i = 0; i < n_frames; i++) {
@@ -269,15 +289,19 @@ void forward_burst(
 			out = look_up(ctx, in, f);
 		found = destination;
 		if (out == NULL) {
-			send_batch(ctx, &batch); // keep the order
-			flood(ctx, in, f);
+			send_batch(ctx, &batch);
+			flood.frames[flood.n_frames++] = f;
 		} else if (unlikely(out == in)) {
 			drop_received(ctx, in, DROP_HAIRPIN);
 		} else {
+			if (unlikely(flood.n_frames > 0))
+				send_flood(ctx, in, &flood);
 			batch.frames[batch.n_frames] = f;
 			batch.receivers[batch.n_frames++] = out;
 		}
 	}
 	send_batch(ctx, &batch);
+	if (unlikely(flood.n_frames > 0))
+		send_flood(ctx, in, &flood);
 	counters_received(counters_of(ctx, in), n_frames, bytes);
 }

@@ -16,6 +16,7 @@
 // A port that remembers what it was given.
 struct fake_port {
 	struct switch_port base;
+	uint16_t n_calls;
 	uint16_t n_got;
 	uint16_t vlans[MAX_GOT];
 	uint16_t lens[MAX_GOT];
@@ -46,7 +47,8 @@ static void fake_send(
 	struct fake_port *fake = (struct fake_port *)port;
 
 	assert_non_null(io);
-	assert_true(n_frames <= BURST_FRAMES);
+	assert_true(n_frames > 0 && n_frames <= BURST_FRAMES);
+	fake->n_calls++;
 	for (uint16_t i = 0; i < n_frames; i++) {
 		uint16_t at = fake->n_got++;
 
@@ -417,6 +419,40 @@ static void flooded_frame_does_not_overtake_another(void **state) {
 	}
 }
 
+// Each call may take a lock and interrupt a guest: a guest that floods must not make the switch do
+// so for each of its frames and each of its neighbours.
+static void flooded_burst_is_one_call_to_each_receiver_in_its_vlans(void **state) {
+	struct frame *packets[BURST_FRAMES], burst[BURST_FRAMES];
+	struct fixture *f = *state;
+
+	for (uint16_t i = 0; i < BURST_FRAMES; i++) {
+		packets[i] = test_packet_new(&(struct test_packet
+		){.dst_mac = "ff:ff:ff:ff:ff:ff",
+		  .src_mac = macs[UPLINK],
+		  .vlan = i % 3 * 10, // none, 10, 20
+		  .payload_bytes = i});
+		burst[i] = *packets[i];
+	}
+	f->table->ports[VLAN_20].link_up = false;
+	forward_burst(&f->ctx, &f->table->ports[UPLINK], burst, BURST_FRAMES);
+	for (int port = 0; port < N_PORTS; port++) {
+		bool receives = port != UPLINK && port != STRANGER && port != VLAN_20;
+		uint16_t vlan = f->table->ports[port].vlan;
+
+		assert_int_equal(f->ports[port].n_calls, receives ? 1 : 0);
+		for (uint16_t i = 0; i < f->ports[port].n_got; i++) {
+			assert_int_equal(f->ports[port].vlans[i], vlan);
+			assert_int_equal(f->ports[port].lens[i], 54 + vlan / 10 + 3 * i);
+		}
+	}
+	assert_int_equal(f->ports[GUEST_A].n_got, 22);
+	assert_int_equal(f->ports[VLAN_10_A].n_got, 21);
+	assert_int_equal(f->counters[VLAN_20].tx_drop[DROP_LINK_DOWN], 21);
+	assert_int_equal(f->counters[UPLINK].rx_drop[DROP_NO_RECEIVER], 0);
+	for (uint16_t i = 0; i < BURST_FRAMES; i++)
+		test_frame_free(packets[i]);
+}
+
 #define FORWARD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -442,6 +478,7 @@ int main(void) {
 		FORWARD_TEST(tso_frame_of_too_many_segments_is_dropped_with_a_reason),
 		FORWARD_TEST(burst_keeps_the_order_for_each_receiver),
 		FORWARD_TEST(flooded_frame_does_not_overtake_another),
+		FORWARD_TEST(flooded_burst_is_one_call_to_each_receiver_in_its_vlans),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
