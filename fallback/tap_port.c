@@ -27,31 +27,35 @@ struct tap_port {
 	struct switch_port base;
 	int fd;
 	int epoll_fd;
-	uint64_t next_read_tsc; // of the worker that polls
+	// Of the worker that polls.
+	uint64_t next_read_tsc;
+	bool empty; // the last read found nothing
 };
 
 static struct tap_port *tap_of(struct switch_port *port) {
 	return (struct tap_port *)port;
 }
 
-// Read one frame to @at, which has room for any, and present it in place. Returns 1, or 0 when there
-// is none, or -EBADMSG for one that was taken and must be dropped.
+// Read one frame so that its head is at @at, behind the room for a tag, and present it in place.
+// There is room for any. Returns 1, or 0 when there is none, or -EBADMSG for one that was taken and
+// must be dropped.
 static int read_frame(
 	struct tap_port *tap, uint8_t *at, struct segment *rest, struct ring_frame *ret_bytes
 ) {
 	const size_t header_size = sizeof(ret_bytes->offload);
-	ssize_t n = read(tap->fd, at, header_size + RING_MAX_FRAME);
+	uint8_t *header = at - header_size;
+	ssize_t n = read(tap->fd, header, header_size + RING_MAX_FRAME);
 
 	if (n < 0)
 		return 0;
 	if (n <= (ssize_t)header_size)
 		return -EBADMSG;
 	*ret_bytes = (struct ring_frame){
-		.head = at + header_size,
+		.head = at,
 		.size = (uint32_t)n - header_size,
 		.segments = rest,
 	};
-	memcpy(&ret_bytes->offload, at, header_size);
+	memcpy(&ret_bytes->offload, header, header_size);
 	ret_bytes->head_size = (uint16_t)RTE_MIN(ret_bytes->size, (uint32_t)RING_HEAD_SIZE);
 	if (ret_bytes->size > ret_bytes->head_size) {
 		rest->host = ret_bytes->head + ret_bytes->head_size;
@@ -60,6 +64,10 @@ static int read_frame(
 	}
 	return 1;
 }
+
+_Static_assert(
+	RING_HEAD_ROOM >= sizeof(struct virtio_net_hdr_v1), "the header is read into the room"
+);
 
 static uint16_t tap_poll(
 	struct switch_port *port, struct port_context *ctx, struct port_counters *counters,
@@ -77,8 +85,9 @@ static uint16_t tap_poll(
 		int r;
 
 		f->bytes = &ctx->burst.frames[n_frames];
-		r = read_frame(tap, at, &ctx->burst.segments[n_frames], f->bytes);
-		if (r == 0) {
+		r = read_frame(tap, at + RING_HEAD_ROOM, &ctx->burst.segments[n_frames], f->bytes);
+		tap->empty = r == 0;
+		if (tap->empty) {
 			tap->next_read_tsc =
 				rte_rdtsc() + rte_get_tsc_hz() / US_PER_S * EMPTY_PAUSE_US;
 			break;
@@ -89,7 +98,7 @@ static uint16_t tap_poll(
 			counter_add(&counters->rx_drop[DROP_BAD_OFFLOAD], 1);
 			continue;
 		}
-		at += RTE_ALIGN(sizeof(f->bytes->offload) + f->bytes->size, RTE_CACHE_LINE_SIZE);
+		at += RTE_ALIGN(RING_HEAD_ROOM + f->bytes->size, RTE_CACHE_LINE_SIZE);
 		n_frames++;
 	}
 	return n_frames;
@@ -141,7 +150,7 @@ static void tap_send(
 // found empty is remembered there.
 static bool tap_arm(struct switch_port *port) {
 	tap_of(port)->next_read_tsc = 0;
-	return false;
+	return !tap_of(port)->empty;
 }
 
 static void tap_disarm(struct switch_port *port) {

@@ -239,6 +239,37 @@ static void frame_wakes_a_sleeping_worker(void **state) {
 	assert_int_equal(poll_port(f), 1);
 }
 
+// Its descriptor is edge-triggered: what was not read will not wake anybody.
+static void worker_does_not_sleep_on_frames_that_it_has_not_read(void **state) {
+	const struct virtio_net_hdr bad = {.gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = 100};
+	struct fixture *f = *state;
+
+	for (int i = 0; i < BURST_FRAMES + 1; i++)
+		kernel_sends(f, &bad, &(struct test_packet){.payload_bytes = 300});
+	assert_int_equal(poll_port(f), 0);
+	assert_true(f->port->ops->arm(f->port));
+	assert_int_equal(poll_port(f), 0);
+	assert_int_equal(f->counters.rx_drop[DROP_BAD_OFFLOAD], BURST_FRAMES + 1);
+	assert_false(f->port->ops->arm(f->port));
+}
+
+static void head_room_of_a_frame_is_no_part_of_another(void **state) {
+	const struct virtio_net_hdr none = {0};
+	struct fixture *f = *state;
+	uint8_t before[512], after[512];
+	uint32_t len;
+
+	for (uint32_t payload = 200; payload < 264; payload++) {
+		kernel_sends(f, &none, &(struct test_packet){.payload_bytes = payload});
+		kernel_sends(f, &none, &(struct test_packet){.payload_bytes = payload});
+		assert_int_equal(poll_port(f), 2);
+		len = test_frame_bytes(&f->frames[0], before);
+		memset(f->frames[1].bytes->head - RING_HEAD_ROOM, 0xee, RING_HEAD_ROOM);
+		assert_int_equal(test_frame_bytes(&f->frames[0], after), len);
+		assert_memory_equal(before, after, len);
+	}
+}
+
 #define TAP_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -252,6 +283,8 @@ int main(void) {
 		TAP_TEST(contradictory_header_is_counted_and_the_next_frame_comes),
 		TAP_TEST(full_queue_is_counted),
 		TAP_TEST(frame_wakes_a_sleeping_worker),
+		TAP_TEST(worker_does_not_sleep_on_frames_that_it_has_not_read),
+		TAP_TEST(head_room_of_a_frame_is_no_part_of_another),
 	};
 
 	return cmocka_run_group_tests(tests, frames_setup, NULL);
