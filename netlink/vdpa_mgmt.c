@@ -63,10 +63,6 @@ bool vdpa_can_get_stats(const struct nl_socket *nl) {
 	return nl_socket_has_op(nl, VDPA_CMD_DEV_VSTATS_GET);
 }
 
-bool vdpa_can_set_mac(const struct nl_socket *nl) {
-	return nl_socket_has_op(nl, VDPA_CMD_DEV_ATTR_SET);
-}
-
 bool vdpa_can_add_with_mac_and_mtu(const struct nl_socket *nl) {
 	return nl_socket_max_attr(nl) >= MAX_ATTR_5_16;
 }
@@ -80,15 +76,6 @@ bool vdpa_can_add_with_features(const struct nl_socket *nl) {
 }
 
 // Names and handles.
-
-bool vdpa_name_is_ours(const char *name) {
-	static const char *const taken[] = {"bind", "unbind", "module", "uevent"};
-
-	for (size_t i = 0; i < ARRAY_LEN(taken); i++)
-		if (strcmp(name, taken[i]) == 0)
-			return false;
-	return strlen(name) < VDPA_OUR_NAME_SIZE && port_name_is_valid(name);
-}
 
 char *vdpa_name_print(const char *name, char text[static VDPA_PRINTED_NAME_SIZE]) {
 	static const char more[] = "...";
@@ -445,17 +432,6 @@ int vdpa_dev_config_get(
 	nl_request_init(&req, nl, VDPA_CMD_DEV_CONFIG_GET);
 	nl_put_str(&req, VDPA_ATTR_DEV_NAME, name);
 	return nl_request_get(&req, read_config, ret_config);
-}
-
-int vdpa_dev_mac_set(struct nl_socket *nl, const char *name, const struct mac_addr *mac) {
-	struct nl_request req;
-
-	if (!vdpa_can_set_mac(nl))
-		return nl_socket_refuse(nl, EOPNOTSUPP, "changing the MAC needs Linux 6.12");
-	nl_request_init(&req, nl, VDPA_CMD_DEV_ATTR_SET);
-	nl_put_str(&req, VDPA_ATTR_DEV_NAME, name);
-	nl_put_mac(&req, VDPA_ATTR_DEV_NET_CFG_MACADDR, mac);
-	return nl_request_run(&req);
 }
 
 int vdpa_dev_stats_get(

@@ -6,7 +6,7 @@
 // operation or value that this kernel is too old for is -EOPNOTSUPP with our words in their place.
 //
 // Names come from whoever made the device: any length, any octet but NUL. They are kept as they are;
-// vdpa_name_print() makes one fit to be shown. Only ours obey vdpa_name_is_ours().
+// vdpa_name_print() makes one fit to be shown.
 //
 // The kernel holds one lock for the family. While a deletion waits for a device that is open, every
 // other request of the node waits as well, and cannot be interrupted: see vdpa_delete.h, the only
@@ -23,7 +23,6 @@
 #include "netlink/genl.h"
 #include "netlink/nl_handle.h"
 
-#define VDPA_OUR_NAME_SIZE 16         // 15 characters and the NUL
 #define VDPA_PRINTED_NAME_SIZE 64     // longer ones are cut with "..."
 #define VDPA_LIST_MAX 16384           // more devices than this are -EOVERFLOW
 #define VDPA_VENDOR_STATS_MAX 64      // counters of one ring; more are -EOVERFLOW
@@ -101,7 +100,6 @@ extern const struct nl_family vdpa_family;
 // What this kernel's family can do.
 bool vdpa_can_get_config(const struct nl_socket *nl);
 bool vdpa_can_get_stats(const struct nl_socket *nl);
-bool vdpa_can_set_mac(const struct nl_socket *nl);
 bool vdpa_can_add_with_mac_and_mtu(const struct nl_socket *nl);
 bool vdpa_can_add_with_queue_pairs(const struct nl_socket *nl);
 bool vdpa_can_add_with_features(const struct nl_socket *nl);
@@ -137,19 +135,12 @@ int vdpa_dev_del(struct nl_socket *nl, const char *name);
 // -EOPNOTSUPP: neither a network nor a block device. -EPROTO: not a network device.
 int vdpa_dev_config_get(struct nl_socket *nl, const char *name, struct vdpa_net_config *ret_config);
 
-// Change the MAC of a device without a running guest. Linux 6.12; many drivers refuse.
-int vdpa_dev_mac_set(struct nl_socket *nl, const char *name, const struct mac_addr *mac);
-
 // Counters of one ring, as the vendor names them. -EAGAIN: no guest has negotiated. -EOPNOTSUPP: the
 // driver has none. -ERANGE or -EINVAL: no such ring.
 int vdpa_dev_stats_get(
 	struct nl_socket *nl, const char *name, uint32_t queue_index,
 	struct vdpa_vendor_stats *ret_stats
 );
-
-// ^[a-z0-9][a-z0-9._-]{0,14}$, and none of bind, unbind, module, uevent: a device's name becomes a file
-// beside those in its driver's folder of sysfs, and a device so called breaks the driver for all.
-bool vdpa_name_is_ours(const char *name);
 
 // @name for people: printable ASCII, anything else as \xNN, cut to fit. Returns @text.
 char *vdpa_name_print(const char *name, char text[static VDPA_PRINTED_NAME_SIZE]);

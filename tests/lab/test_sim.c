@@ -35,7 +35,6 @@ static int teardown(void **state) {
 static void family_of_this_kernel_has_everything(void **state) {
 	assert_true(vdpa_can_get_config(*state));
 	assert_true(vdpa_can_get_stats(*state));
-	assert_true(vdpa_can_set_mac(*state));
 	assert_true(vdpa_can_add_with_mac_and_mtu(*state));
 	assert_true(vdpa_can_add_with_queue_pairs(*state));
 	assert_true(vdpa_can_add_with_features(*state));
@@ -162,19 +161,8 @@ static void names_that_are_not_there_are_enodev(void **state) {
 	assert_non_null(strstr(nl_socket_error_text(*state), "device not found"));
 	assert_int_equal(vdpa_dev_config_get(*state, "nosuch", &config), -ENODEV);
 	assert_int_equal(vdpa_dev_stats_get(*state, "nosuch", 0, &stats), -ENODEV);
-	assert_int_equal(vdpa_dev_mac_set(*state, "nosuch", &mac), -ENODEV);
 	assert_int_equal(vdpa_dev_del(*state, "nosuch"), -ENODEV);
 	assert_int_equal(vdpa_delete(*state, &vhost_host_roots, "nosuch", &holder), 0);
-}
-
-static void mac_of_an_idle_device_can_be_changed(void **state) {
-	struct vdpa_net_config config;
-
-	lab_add(*state, "mac");
-	assert_int_equal(vdpa_dev_mac_set(*state, "mac", &mac), 0);
-	assert_int_equal(vdpa_dev_config_get(*state, "mac", &config), 0);
-	assert_true(mac_addr_equal(&config.mac, &mac));
-	lab_delete(*state, "mac");
 }
 
 static void vendor_stats_need_a_guest(void **state) {
@@ -441,7 +429,6 @@ int main(void) {
 		with_socket(device_is_what_was_asked_for),
 		with_socket(refusals_carry_the_kernels_words),
 		with_socket(names_that_are_not_there_are_enodev),
-		with_socket(mac_of_an_idle_device_can_be_changed),
 		with_socket(vendor_stats_need_a_guest),
 		with_socket(foreign_names_are_listed_and_survive_us),
 		with_socket(character_device_is_the_owners_alone),

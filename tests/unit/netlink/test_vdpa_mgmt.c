@@ -149,18 +149,6 @@ static void del_has_its_bytes(void **state) {
 	);
 }
 
-static void mac_set_has_its_bytes(void **state) {
-	struct fixture *x = *state;
-
-	fake_ack(x->fake);
-	assert_int_equal(vdpa_dev_mac_set(x->nl, "d0", &mac), 0);
-	fake_assert_request(
-		x->fake,
-		"28000000 2300 0500 02000000 00000000 08 01 0000"
-		"0700 0400 643000 00 0a00 0a00 525400123456 0000"
-	);
-}
-
 static void lists_are_dumps(void **state) {
 	struct fixture *x = *state;
 	_cleanup_mgmtdev_list_ struct vdpa_mgmtdev_list mgmtdevs = {0};
@@ -293,15 +281,15 @@ static void each_kernel_is_asked_only_for_what_it_has(void **state) {
 	static const struct {
 		uint32_t max_attr;
 		const char *ops;
-		bool config, mac_mtu, queue_pairs, stats, features, set_mac;
+		bool config, mac_mtu, queue_pairs, stats, features;
 	} kernels[] = {
-		{9, OPS_5_12, false, false, false, false, false, false},
-		{14, OPS_5_16, true, true, false, false, false, false},
-		{17, OPS_5_16, true, true, true, false, false, false}, // 5.17
-		{20, OPS_5_19, true, true, true, true, false, false},
-		{22, OPS_5_19, true, true, true, true, true, false}, // 6.1
-		{21, OPS_5_19, true, true, true, true, true, false}, // 6.2
-		{37, OPS_6_12, true, true, true, true, true, true},
+		{9, OPS_5_12, false, false, false, false, false},
+		{14, OPS_5_16, true, true, false, false, false},
+		{17, OPS_5_16, true, true, true, false, false}, // 5.17
+		{20, OPS_5_19, true, true, true, true, false},
+		{22, OPS_5_19, true, true, true, true, true}, // 6.1
+		{21, OPS_5_19, true, true, true, true, true}, // 6.2
+		{37, OPS_6_12, true, true, true, true, true},
 	};
 	struct vdpa_dev_spec plain = {.name = "d", .mgmtdev = {.dev = (char *)"v"}};
 	struct vdpa_vendor_stats stats;
@@ -318,7 +306,6 @@ static void each_kernel_is_asked_only_for_what_it_has(void **state) {
 		assert_int_equal(vdpa_can_add_with_queue_pairs(x->nl), kernels[i].queue_pairs);
 		assert_int_equal(vdpa_can_get_stats(x->nl), kernels[i].stats);
 		assert_int_equal(vdpa_can_add_with_features(x->nl), kernels[i].features);
-		assert_int_equal(vdpa_can_set_mac(x->nl), kernels[i].set_mac);
 
 		spec.has_features = true;
 		if (!kernels[i].features)
@@ -335,12 +322,6 @@ static void each_kernel_is_asked_only_for_what_it_has(void **state) {
 			assert_int_equal(vdpa_dev_config_get(x->nl, "d", &config), -EOPNOTSUPP);
 		if (!kernels[i].stats)
 			assert_int_equal(vdpa_dev_stats_get(x->nl, "d", 0, &stats), -EOPNOTSUPP);
-		if (!kernels[i].set_mac) {
-			assert_int_equal(vdpa_dev_mac_set(x->nl, "d", &mac), -EOPNOTSUPP);
-			assert_string_equal(
-				nl_socket_error_text(x->nl), "changing the MAC needs Linux 6.12"
-			);
-		}
 		assert_int_equal(x->fake->n_requests, n_requests);
 		fixture_close(x);
 	}
@@ -365,17 +346,6 @@ static void handles_divide_at_the_first_slash(void **state) {
 	nl_handle_done(&b);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_int_equal(nl_handle_parse(bad[i], &a), -EINVAL);
-}
-
-static void our_names_are_strict(void **state) {
-	(void)state;
-	assert_true(vdpa_name_is_ours("vd100n0g1"));
-	assert_true(vdpa_name_is_ours("123456789012345"));
-	assert_false(vdpa_name_is_ours("1234567890123456"));
-	assert_false(vdpa_name_is_ours(""));
-	assert_false(vdpa_name_is_ours("../x"));
-	assert_false(vdpa_name_is_ours("a b"));
-	assert_false(vdpa_name_is_ours("bind"));
 }
 
 static void printed_names_are_printable_and_short(void **state) {
@@ -408,7 +378,6 @@ int main(void) {
 		with_socket(add_that_must_fail_is_not_sent),
 		with_socket(name_that_fits_no_request_is_refused),
 		with_socket(del_has_its_bytes),
-		with_socket(mac_set_has_its_bytes),
 		with_socket(lists_are_dumps),
 		with_socket(foreign_names_are_kept_whole),
 		with_socket(device_without_a_management_device_is_listed),
@@ -417,7 +386,6 @@ int main(void) {
 		with_socket(get_names_one),
 		cmocka_unit_test(each_kernel_is_asked_only_for_what_it_has),
 		cmocka_unit_test(handles_divide_at_the_first_slash),
-		cmocka_unit_test(our_names_are_strict),
 		cmocka_unit_test(printed_names_are_printable_and_short),
 	};
 
