@@ -240,7 +240,7 @@ static void remove_port(struct hw_vdpa *hw, struct hw_port *port) {
 	free(port);
 }
 
-struct hw_port *hw_vdpa_find_port(const struct hw_vdpa *hw, const char *name) {
+static struct hw_port *find_port(const struct hw_vdpa *hw, const char *name) {
 	for (size_t i = 0; i < hw->n_ports; i++) {
 		if (strcmp(hw->ports[i]->name, name) == 0)
 			return hw->ports[i];
@@ -249,7 +249,7 @@ struct hw_port *hw_vdpa_find_port(const struct hw_vdpa *hw, const char *name) {
 }
 
 bool hw_vdpa_has_port(const struct hw_vdpa *hw, const char *name) {
-	return hw_vdpa_find_port(hw, name) != NULL;
+	return find_port(hw, name) != NULL;
 }
 
 // The first key that differs, or NULL.
@@ -306,7 +306,7 @@ static int check_spec(const char *name, const struct hw_port_spec *spec, struct 
 int hw_vdpa_set_port(
 	struct hw_vdpa *hw, const char *name, const struct hw_port_spec *spec, struct error *e
 ) {
-	struct hw_port *port = hw_vdpa_find_port(hw, name);
+	struct hw_port *port = find_port(hw, name);
 	struct hw_slot *slot;
 	const char *key;
 	int r;
@@ -353,7 +353,7 @@ int hw_vdpa_set_port(
 }
 
 void hw_vdpa_del_port(struct hw_vdpa *hw, const char *name) {
-	struct hw_port *port = hw_vdpa_find_port(hw, name);
+	struct hw_port *port = find_port(hw, name);
 
 	if (port != NULL)
 		remove_port(hw, port);

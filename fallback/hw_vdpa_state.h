@@ -55,5 +55,3 @@ extern const struct hw_events hw_vdpa_events;
 
 // The port's state is known to the other side: it is the answer to its request.
 void hw_vdpa_note_announced(struct hw_port *port);
-
-struct hw_port *hw_vdpa_find_port(const struct hw_vdpa *hw, const char *name);

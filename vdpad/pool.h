@@ -9,9 +9,6 @@
 #include "vdpad/config.h"
 #include "vdpad/facts.h"
 
-// Subfunctions that vdpad makes are numbered from here, so that others' are told from them.
-#define POOL_SF_BASE 1000000U
-
 const char *pool_kind_name(enum pool_kind kind); // "mgmtdevs", "vf", "sf", "dpdk"
 int pool_kind_parse(const char *name, enum pool_kind *ret_kind);
 

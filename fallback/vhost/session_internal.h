@@ -42,9 +42,7 @@ struct session {
 // From here to the end of the message no worker is in this session.
 void session_quiesce(struct session *s);
 
-// Stop a ring or all; start it or all that can be.
-void session_queue_stop(struct session *s, struct queue *q);
-void session_queue_start(struct session *s, struct queue *q);
+// Stop all rings; start all that can be.
 void session_queues_stop(struct session *s);
 void session_queues_start(struct session *s);
 

@@ -9,7 +9,7 @@
 #include "fallback/vhost/session_internal.h"
 #include "vdpad/util/cleanup.h"
 
-void session_queue_stop(struct session *s, struct queue *q) {
+static void stop_queue(struct session *s, struct queue *q) {
 	if (!q->started)
 		return;
 	session_quiesce(s);
@@ -18,7 +18,7 @@ void session_queue_stop(struct session *s, struct queue *q) {
 	q->started = false;
 }
 
-void session_queue_start(struct session *s, struct queue *q) {
+static void start_queue(struct session *s, struct queue *q) {
 	bool driver_ok = (s->protocol & BIT(PROTOCOL_STATUS)) == 0 ||
 		(s->status & VIRTIO_CONFIG_S_DRIVER_OK) != 0;
 
@@ -36,12 +36,12 @@ void session_queue_start(struct session *s, struct queue *q) {
 
 void session_queues_stop(struct session *s) {
 	for (unsigned int i = 0; i < s->n_queues; i++)
-		session_queue_stop(s, &s->queues[i]);
+		stop_queue(s, &s->queues[i]);
 }
 
 void session_queues_start(struct session *s) {
 	for (unsigned int i = 0; i < s->n_queues; i++)
-		session_queue_start(s, &s->queues[i]);
+		start_queue(s, &s->queues[i]);
 }
 
 static struct queue *find_queue(struct session *s, uint32_t index) {
@@ -54,9 +54,9 @@ int session_set_vring_num(struct session *s, struct message *m) {
 
 	if (q == NULL || size == 0 || size > RING_MAX_SIZE || (size & (size - 1)) != 0)
 		return -EINVAL;
-	session_queue_stop(s, q);
+	stop_queue(s, q);
 	q->setup.size = (uint16_t)size;
-	session_queue_start(s, q);
+	start_queue(s, q);
 	return 0;
 }
 
@@ -65,14 +65,14 @@ int session_set_vring_addr(struct session *s, struct message *m) {
 
 	if (q == NULL)
 		return -EINVAL;
-	session_queue_stop(s, q);
+	stop_queue(s, q);
 	q->setup.desc_user_addr = m->payload.vring_addr.desc_user_addr;
 	q->setup.avail_user_addr = m->payload.vring_addr.avail_user_addr;
 	q->setup.used_user_addr = m->payload.vring_addr.used_user_addr;
 	q->setup.log_addr = m->payload.vring_addr.log_guest_addr;
 	q->setup.log = m->payload.vring_addr.flags & BIT(VHOST_VRING_F_LOG);
 	q->has_addr = true;
-	session_queue_start(s, q);
+	start_queue(s, q);
 	return 0;
 }
 
@@ -82,9 +82,9 @@ int session_set_vring_base(struct session *s, struct message *m) {
 
 	if (q == NULL || (!packed && m->payload.vring.num > UINT16_MAX))
 		return -EINVAL;
-	session_queue_stop(s, q);
+	stop_queue(s, q);
 	q->base = m->payload.vring.num;
-	session_queue_start(s, q);
+	start_queue(s, q);
 	return 0;
 }
 
@@ -93,7 +93,7 @@ int session_get_vring_base(struct session *s, struct message *m) {
 
 	if (q == NULL)
 		return -EINVAL;
-	session_queue_stop(s, q);
+	stop_queue(s, q);
 	session_quiesce(s);
 	q->has_kick = false;
 	q->kick_fd = close_keep_errno(q->kick_fd);
@@ -121,12 +121,12 @@ int session_set_vring_kick(struct session *s, struct message *m) {
 	r = take_eventfd(s, m, &q, &fd);
 	if (r < 0)
 		return r;
-	session_queue_stop(s, q);
+	stop_queue(s, q);
 	session_quiesce(s);
 	close_keep_errno(q->kick_fd);
 	q->kick_fd = fd;
 	q->has_kick = true;
-	session_queue_start(s, q);
+	start_queue(s, q);
 	return 0;
 }
 

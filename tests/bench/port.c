@@ -44,7 +44,8 @@ uint64_t port_needed_features(const struct port_shape *shape) {
 	return features;
 }
 
-uint64_t port_wanted_features(const struct port_shape *shape) {
+// What the shape takes where it is offered.
+static uint64_t wanted_features(const struct port_shape *shape) {
 	if (shape->layout == PORT_PLAIN)
 		return 0;
 	return BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_NET_F_HOST_TSO4) |
@@ -212,7 +213,7 @@ void port_start(struct port *p, const struct port_shape *shape, uint8_t number) 
 	p->shape = shape;
 	p->number = number;
 	choose_sizes(p);
-	features |= port_wanted_features(shape) & p->front.offered;
+	features |= wanted_features(shape) & p->front.offered;
 	event_index = features & BIT(VIRTIO_RING_F_EVENT_IDX);
 	if (shape->layout == PORT_LINUX)
 		n_descs = is_tso(shape) ? 4 : 2;

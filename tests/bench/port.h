@@ -61,9 +61,8 @@ struct port {
 	uint16_t buffers_per_frame;
 };
 
-// The features that the shape needs, and those that it takes where they are offered.
+// The features that the shape needs.
 uint64_t port_needed_features(const struct port_shape *shape);
-uint64_t port_wanted_features(const struct port_shape *shape);
 
 // Share memory, prepare every frame and buffer, and enable the rings. @front is open. @number is 1
 // or 2; frames go to the other one.

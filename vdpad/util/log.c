@@ -18,10 +18,6 @@
 
 static int max_priority = LOG_INFO;
 
-void log_set_level(int priority) {
-	max_priority = priority;
-}
-
 int log_set_level_name(const char *name) {
 	static const struct {
 		const char *name;
@@ -31,7 +27,7 @@ int log_set_level_name(const char *name) {
 
 	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
 		if (strcmp(levels[i].name, name) == 0) {
-			log_set_level(levels[i].priority);
+			max_priority = levels[i].priority;
 			return 0;
 		}
 	}

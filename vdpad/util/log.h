@@ -4,7 +4,7 @@
 // err    an operator must act
 // warn   vdpad went on without something
 // info   a port or a process came or went
-// debug  the rest; off unless log_set_level(LOG_DEBUG)
+// debug  the rest; off unless log_set_level_name("debug")
 
 #pragma once
 
@@ -19,10 +19,8 @@ struct log_subject {
 	const char *reason;
 };
 
-// Messages above @priority (LOG_ERR .. LOG_DEBUG) are dropped; LOG_INFO at start.
-void log_set_level(int priority);
-
-// "err", "warn", "info" or "debug". Returns 0 or -EINVAL.
+// Messages above the level "err", "warn", "info" or "debug" are dropped; it is "info" at start. Returns 0 or
+// -EINVAL.
 int log_set_level_name(const char *name);
 
 // Write one line. @subject may be NULL. Keeps errno.
