@@ -116,14 +116,6 @@ int backend_vdpa_owner(
 
 // Creating
 
-static const struct pool_config *find_pool(const struct config *config, const char *name) {
-	for (size_t i = 0; i < config->n_pools; i++) {
-		if (strcmp(config->pools[i].name, name) == 0)
-			return &config->pools[i];
-	}
-	return NULL;
-}
-
 // What a port of the pool will use is known before it is made, so that a crash in between leaves
 // nothing that the store does not name.
 static int prepare(
@@ -131,7 +123,7 @@ static int prepare(
 	struct error *e
 ) {
 	const struct backend_vdpa *b = (struct backend_vdpa *)backend;
-	const struct pool_config *pool = find_pool(b->d->config, candidate->pool);
+	const struct pool_config *pool = config_find_pool(b->d->config, candidate->pool);
 	const struct vdpa_report *report = vdpa_view_report(b->d->vdpa_view);
 	const struct mgmtdev_facts *mgmtdev =
 		report != NULL ? vdpa_report_find_mgmtdev(report, candidate->resource) : NULL;

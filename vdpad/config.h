@@ -127,7 +127,8 @@ struct config {
 struct config *config_new(void);
 void config_free(struct config *config);
 
-// The section [socket @name], or NULL.
+// The section [pool @name] or [socket @name], or NULL.
+const struct pool_config *config_find_pool(const struct config *config, const char *name);
 const struct socket_config *config_find_socket(const struct config *config, const char *name);
 
 // Read @path, then conf.d/*.conf beside it in the order of their names, then @cluster_path (may be

@@ -276,3 +276,11 @@ void config_pool_forget_places(struct config_parser *p) {
 		free(p->pool_places[i].file);
 	free(p->pool_places);
 }
+
+const struct pool_config *config_find_pool(const struct config *config, const char *name) {
+	for (size_t i = 0; i < config->n_pools; i++) {
+		if (strcmp(config->pools[i].name, name) == 0)
+			return &config->pools[i];
+	}
+	return NULL;
+}

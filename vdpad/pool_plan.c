@@ -254,14 +254,6 @@ static int ask(struct plan *plan) {
 
 // Pools
 
-static const struct pool_config *find_pool(const struct config *config, const char *name) {
-	for (size_t i = 0; i < config->n_pools; i++) {
-		if (strcmp(config->pools[i].name, name) == 0)
-			return &config->pools[i];
-	}
-	return NULL;
-}
-
 // A port as it may come: on the pool's first network that this node has.
 static void imagine_port(struct plan *plan, const struct pool_config *pool) {
 	char name[NETWORK_NAME_SIZE];
@@ -288,7 +280,7 @@ int plan_pool(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	r = sd_bus_message_read_basic(m, 's', &name);
 	if (r < 0)
 		return r;
-	pool = find_pool(d->config, name);
+	pool = config_find_pool(d->config, name);
 	if (pool == NULL) {
 		error_set(&e, ENOENT, "there is no pool '%.40s' in the configuration", name);
 		return error_to_bus(&e, ret_error);
@@ -307,7 +299,7 @@ int plan_pool(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 
 // The function that serves the port, where the pool's are vdpad's to set up.
 static void find_function(struct plan *plan) {
-	const struct pool_config *pool = find_pool(plan->d->config, plan->chosen.pool);
+	const struct pool_config *pool = config_find_pool(plan->d->config, plan->chosen.pool);
 	const struct facts *facts = &plan->d->facts;
 
 	if (plan->chosen.backend != BACKEND_VDPA || pool == NULL || pool->pf[0] == '\0')
