@@ -221,27 +221,21 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_erro
 
 	(void)ret_error;
 	r = sd_bus_message_new_method_return(m, &answer);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_open_container(answer, 'a', "{sa{sv}}");
+	if (r >= 0)
+		r = sd_bus_message_open_container(answer, 'a', "{sa{sv}}");
 	for (size_t i = 0; r >= 0 && switch_view_network(control->sw, i, &network); i++)
 		r = append_network(answer, &network);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_close_container(answer);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_open_container(answer, 'a', "{sa{sv}}");
+	if (r >= 0)
+		r = sd_bus_message_close_container(answer);
+	if (r >= 0)
+		r = sd_bus_message_open_container(answer, 'a', "{sa{sv}}");
 	for (size_t i = 0; r >= 0 && switch_view_port(control->sw, i, &port); i++)
 		r = append_port(answer, &port);
 	if (r >= 0)
 		r = control_hw_append_ports(answer, control->hw);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_close_container(answer);
-	if (r < 0)
-		return r;
-	return sd_bus_message_send(answer);
+	if (r >= 0)
+		r = sd_bus_message_close_container(answer);
+	return r < 0 ? r : sd_bus_message_send(answer);
 }
 
 static int method_stats(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -252,19 +246,15 @@ static int method_stats(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
 
 	(void)ret_error;
 	r = sd_bus_message_new_method_return(m, &answer);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_open_container(answer, 'a', "{sa{sv}}");
+	if (r >= 0)
+		r = sd_bus_message_open_container(answer, 'a', "{sa{sv}}");
 	for (size_t i = 0; r >= 0 && switch_view_counters(control->sw, i, &counters); i++)
 		r = append_counters(answer, &counters);
 	if (r >= 0)
 		r = control_hw_append_stats(answer, control->hw);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_close_container(answer);
-	if (r < 0)
-		return r;
-	return sd_bus_message_send(answer);
+	if (r >= 0)
+		r = sd_bus_message_close_container(answer);
+	return r < 0 ? r : sd_bus_message_send(answer);
 }
 
 static int method_list_hw_vdpa(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {

@@ -81,9 +81,8 @@ int control_hw_list(sd_bus_message *m, struct hw_vdpa *hw) {
 	int r;
 
 	r = sd_bus_message_new_method_return(m, &answer);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_open_container(answer, 'a', "{sa{sv}}");
+	if (r >= 0)
+		r = sd_bus_message_open_container(answer, 'a', "{sa{sv}}");
 	for (size_t i = 0; r >= 0 && hw_vdpa_view_device(hw, i, &view); i++)
 		r = append_device(answer, &view);
 	if (r >= 0)

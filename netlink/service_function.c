@@ -47,14 +47,10 @@ static int append_function(const struct service_job *head, sd_bus_message *reply
 
 static int append_state(sd_bus_message *reply, const struct function_state *state) {
 	char mac[MAC_TEXT_SIZE] = "";
-	int r = sd_bus_message_open_container(reply, 'e', "sa{sv}");
+	int r = ipc_entry_open(reply, state->name);
 
 	if (state->has_mac)
 		mac_addr_format(&state->mac, mac);
-	if (r >= 0)
-		r = sd_bus_message_append_basic(reply, 's', state->name);
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "{sv}");
 	if (r >= 0)
 		r = ipc_dict_add_s(reply, "mgmtdev", state->mgmtdev);
 	if (r >= 0)
@@ -63,9 +59,7 @@ static int append_state(sd_bus_message *reply, const struct function_state *stat
 		r = ipc_dict_add_s(reply, "mac", mac);
 	if (r >= 0)
 		r = ipc_dict_add_b(reply, "active", state->is_active);
-	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
-	return r < 0 ? r : sd_bus_message_close_container(reply);
+	return r < 0 ? r : ipc_entry_close(reply);
 }
 
 static int append_list(const struct service_job *head, sd_bus_message *reply) {

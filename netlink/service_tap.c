@@ -76,22 +76,14 @@ static int append_tap(
 ) {
 	int r;
 
-	r = sd_bus_message_open_container(reply, 'e', "sa{sv}");
-	if (r >= 0)
-		r = sd_bus_message_append_basic(reply, 's', tap->name);
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "{sv}");
+	r = ipc_entry_open(reply, tap->name);
 	if (r >= 0)
 		r = ipc_dict_add_s(reply, "network", network);
 	if (r >= 0)
 		r = ipc_dict_add_s(reply, "bridge", bridge);
 	if (r >= 0)
 		r = ipc_dict_add_u(reply, "mtu", tap->mtu_bytes);
-	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
-	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
-	return r;
+	return r < 0 ? r : ipc_entry_close(reply);
 }
 
 int service_tap_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {

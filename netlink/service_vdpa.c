@@ -37,11 +37,7 @@ static int append_place(sd_bus_message *reply, const struct vdpa_place *place) {
 	int r;
 
 	vdpa_handle_print(&place->mgmtdev.handle, name);
-	r = sd_bus_message_open_container(reply, 'e', "sa{sv}");
-	if (r >= 0)
-		r = sd_bus_message_append_basic(reply, 's', name);
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "{sv}");
+	r = ipc_entry_open(reply, name);
 	if (r >= 0)
 		r = ipc_dict_add_s(reply, "driver", place->function.driver);
 	if (r >= 0)
@@ -56,9 +52,7 @@ static int append_place(sd_bus_message *reply, const struct vdpa_place *place) {
 		r = ipc_dict_add_s(reply, "pf", place->function.pf);
 	if (r >= 0)
 		r = ipc_dict_add_s(reply, "function", place->function.name);
-	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
-	return r < 0 ? r : sd_bus_message_close_container(reply);
+	return r < 0 ? r : ipc_entry_close(reply);
 }
 
 static int append_places(const struct service_job *head, sd_bus_message *reply) {

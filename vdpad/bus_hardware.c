@@ -45,20 +45,12 @@ static bool listing_begin(struct listing *l, const char *name) {
 	if (l->r < 0 || (l->wanted[0] != '\0' && strcmp(l->wanted, name) != 0))
 		return false;
 	l->n++;
-	l->r = sd_bus_message_open_container(l->reply, 'e', "sa{sv}");
-	if (l->r >= 0)
-		l->r = sd_bus_message_append(l->reply, "s", name);
-	if (l->r >= 0)
-		l->r = sd_bus_message_open_container(l->reply, 'a', "{sv}");
+	l->r = ipc_entry_open(l->reply, name);
 	return l->r >= 0;
 }
 
 static void listing_end(struct listing *l, int r) {
-	if (r >= 0)
-		r = sd_bus_message_close_container(l->reply);
-	if (r >= 0)
-		r = sd_bus_message_close_container(l->reply);
-	l->r = r;
+	l->r = r < 0 ? r : ipc_entry_close(l->reply);
 }
 
 // A pool's own entry is written by bus_pool.c, which knows members.

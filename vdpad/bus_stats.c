@@ -92,19 +92,13 @@ static int copy_counters(sd_bus_message *from, sd_bus_message *to) {
 
 static int add_device(struct query *query, const struct port *port, sd_bus_message *counters) {
 	sd_bus_message *to = query->reply;
-	int r = sd_bus_message_open_container(to, 'e', "sa{sv}");
+	int r = ipc_entry_open(to, port->spec.name);
 
-	if (r >= 0)
-		r = sd_bus_message_append(to, "s", port->spec.name);
-	if (r >= 0)
-		r = sd_bus_message_open_container(to, 'a', "{sv}");
 	if (r >= 0)
 		r = ipc_dict_add_s(to, "network", port->spec.network);
 	if (r >= 0 && counters != NULL)
 		r = copy_counters(counters, to);
-	if (r >= 0)
-		r = sd_bus_message_close_container(to);
-	return r < 0 ? r : sd_bus_message_close_container(to);
+	return r < 0 ? r : ipc_entry_close(to);
 }
 
 static void query_end(struct query *query, int r) {
