@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,45 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <sqlite3.h>
-
-#include "vdpad/store.h"
+#include "tests/unit/vdpad/store_case.h"
 #include "vdpad/util/cleanup.h"
 
 #define MAX_FILE (4 * 1024 * 1024)
-
-static char dir[64];
-static char path[96];
-
-static int make_dir(void **state) {
-	(void)state;
-	strcpy(dir, "/tmp/test-store-XXXXXX");
-	if (mkdtemp(dir) == NULL)
-		return -1;
-	snprintf(path, sizeof(path), "%s/%s", dir, STORE_FILE);
-	return 0;
-}
-
-static int remove_entry(const char *name, const struct stat *st, int flag, struct FTW *ftw) {
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(name);
-}
-
-static int remove_dir(void **state) {
-	(void)state;
-	return nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static struct store *open_store(const char *boot_id) {
-	struct store *store = NULL;
-	struct error e = {0};
-
-	if (store_open(dir, boot_id, &store, &e) < 0)
-		fail_msg("%s", e.text);
-	return store;
-}
 
 static struct port make_port(const char *name) {
 	struct port port = {
@@ -82,37 +46,6 @@ static struct port make_port(const char *name) {
 static const struct network vmbr0 = {
 	.name = "vmbr0", .bridge = "vmbr0", .tap = "vdp-vmbr0", .mtu_bytes = 1500, .ageing_s = 300};
 
-static void add_port(struct store *store, struct port *port) {
-	struct error e = {0};
-
-	if (store_intend(store, STORE_CREATE, port, &vmbr0, &e) < 0 ||
-	    store_record(store, port, &e) < 0)
-		fail_msg("%s", e.text);
-}
-
-struct seen {
-	struct port ports[8];
-	enum store_intent intents[8];
-	size_t n;
-};
-
-static int note(void *userdata, const struct port *port, enum store_intent intent) {
-	struct seen *seen = userdata;
-
-	seen->ports[seen->n] = *port;
-	seen->intents[seen->n++] = intent;
-	return 0;
-}
-
-static struct seen load(struct store *store) {
-	struct seen seen = {.n = 0};
-	struct error e = {0};
-
-	if (store_each_port(store, note, &seen, &e) < 0)
-		fail_msg("%s", e.text);
-	return seen;
-}
-
 static size_t read_file(const char *name, char *content) {
 	int fd = open(name, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd >= 0 ? read(fd, content, MAX_FILE) : 0;
@@ -138,40 +71,32 @@ static void refuses_untouched(int code) {
 	struct store *store = NULL;
 	struct error e = {0};
 
-	snprintf(log, sizeof(log), "%s-wal", path);
-	size = read_file(path, before);
+	snprintf(log, sizeof(log), "%s-wal", store_path);
+	size = read_file(store_path, before);
 	log_size = read_file(log, log_before);
-	assert_int_equal(store_open(dir, "boot", &store, &e), -code);
+	assert_int_equal(store_open(store_dir, "boot", &store, &e), -code);
 	assert_null(store);
-	assert_non_null(strstr(e.text, path));
+	assert_non_null(strstr(e.text, store_path));
 	assert_non_null(strstr(e.text, "Nothing was changed. "));
 	assert_true(strlen(e.text) < sizeof(e.text) - 1); // not cut
-	assert_int_equal(read_file(path, after), size);
+	assert_int_equal(read_file(store_path, after), size);
 	assert_memory_equal(before, after, size);
 	assert_int_equal(read_file(log, log_after), log_size);
 	assert_memory_equal(log_before, log_after, log_size);
 }
 
-static void run_sql(const char *statement) {
-	sqlite3 *db = NULL;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, statement, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
-}
-
 static void store_gives_back_what_was_recorded(void **state) {
-	struct store *store = open_store("boot");
+	struct store *store = store_case_open("boot");
 	struct port b = make_port("b"), a = make_port("a");
 	struct network network;
-	struct seen seen;
+	struct store_seen seen;
 
 	(void)state;
-	add_port(store, &b);
-	add_port(store, &a);
+	store_case_add(store, &b);
+	store_case_add(store, &a);
 	store_close(store);
-	store = open_store("boot");
-	seen = load(store);
+	store = store_case_open("boot");
+	seen = store_case_load(store);
 	assert_int_equal(seen.n, 2);
 	assert_string_equal(seen.ports[0].spec.name, "a");
 	assert_memory_equal(&seen.ports[1].spec, &b.spec, sizeof(b.spec));
@@ -187,39 +112,39 @@ static void store_gives_back_what_was_recorded(void **state) {
 }
 
 static void store_never_uses_a_generation_twice(void **state) {
-	struct store *store = open_store("boot");
+	struct store *store = store_case_open("boot");
 	struct port a = make_port("a"), again = make_port("a"), late = make_port("late");
 
 	(void)state;
-	add_port(store, &a);
+	store_case_add(store, &a);
 	assert_int_equal(store_forget(store, "a", NULL), 0);
 	store_close(store);
-	store = open_store("boot");
-	add_port(store, &again);
+	store = store_case_open("boot");
+	store_case_add(store, &again);
 	assert_true(again.generation > a.generation);
 	assert_int_equal(store_skip_generations(store, 1000, NULL), 0);
 	assert_int_equal(store_skip_generations(store, 10, NULL), 0);
-	add_port(store, &late);
+	store_case_add(store, &late);
 	assert_int_equal(late.generation, 1001);
 	store_close(store);
 }
 
 static void store_keeps_intents_without_result(void **state) {
-	struct store *store = open_store("boot");
+	struct store *store = store_case_open("boot");
 	struct port create = make_port("a"), change = make_port("b"), delete = make_port("c");
-	struct seen seen;
+	struct store_seen seen;
 
 	(void)state;
 	assert_int_equal(store_intend(store, STORE_CREATE, &create, &vmbr0, NULL), 0);
-	add_port(store, &change);
+	store_case_add(store, &change);
 	change.spec.vlan = 20;
 	assert_int_equal(store_intend(store, STORE_CHANGE, &change, NULL, NULL), 0);
-	add_port(store, &delete);
+	store_case_add(store, &delete);
 	assert_int_equal(store_intend(store, STORE_DELETE, &delete, NULL, NULL), 0);
 	store_close(store);
 
-	store = open_store("boot");
-	seen = load(store);
+	store = store_case_open("boot");
+	seen = store_case_load(store);
 	assert_int_equal(seen.n, 3);
 	assert_int_equal(seen.intents[0], STORE_CREATE);
 	assert_int_equal(seen.intents[1], STORE_CHANGE);
@@ -227,20 +152,20 @@ static void store_keeps_intents_without_result(void **state) {
 	assert_int_equal(seen.intents[2], STORE_DELETE);
 	assert_int_equal(store_record(store, &change, NULL), 0);
 	assert_int_equal(store_forget(store, "c", NULL), 0);
-	seen = load(store);
+	seen = store_case_load(store);
 	assert_int_equal(seen.n, 2);
 	assert_int_equal(seen.intents[1], STORE_NO_INTENT);
 	store_close(store);
 }
 
 static void store_forgets_a_network_with_its_last_port(void **state) {
-	struct store *store = open_store("boot");
+	struct store *store = store_case_open("boot");
 	struct port a = make_port("a"), b = make_port("b");
 	struct network network;
 
 	(void)state;
-	add_port(store, &a);
-	add_port(store, &b);
+	store_case_add(store, &a);
+	store_case_add(store, &b);
 	assert_int_equal(store_forget(store, "a", NULL), 0);
 	assert_int_equal(store_find_network(store, "vmbr0", &network, NULL), 0);
 	assert_int_equal(store_forget(store, "b", NULL), 0);
@@ -249,45 +174,45 @@ static void store_forgets_a_network_with_its_last_port(void **state) {
 }
 
 static void store_drops_runtime_ports_after_a_boot(void **state) {
-	struct store *store = open_store("first");
+	struct store *store = store_case_open("first");
 	struct port a = make_port("a"), b = make_port("b");
-	struct seen seen;
+	struct store_seen seen;
 
 	(void)state;
 	b.spec.persistent = true;
-	add_port(store, &a);
-	add_port(store, &b);
+	store_case_add(store, &a);
+	store_case_add(store, &b);
 	store_close(store);
-	store = open_store("first");
+	store = store_case_open("first");
 	assert_int_equal(store_n_dropped(store), 0);
-	assert_int_equal(load(store).n, 2);
+	assert_int_equal(store_case_load(store).n, 2);
 	store_close(store);
-	store = open_store("second");
+	store = store_case_open("second");
 	assert_int_equal(store_n_dropped(store), 1);
-	seen = load(store);
+	seen = store_case_load(store);
 	assert_int_equal(seen.n, 1);
 	assert_string_equal(seen.ports[0].spec.name, "b");
 	store_close(store);
 }
 
 static void store_new_file_is_not_trusted_until_said(void **state) {
-	struct store *store = open_store("boot");
+	struct store *store = store_case_open("boot");
 
 	(void)state;
 	assert_false(store_is_trusted(store));
 	store_close(store);
-	store = open_store("boot");
+	store = store_case_open("boot");
 	assert_false(store_is_trusted(store)); // a restart does not make it so
 	assert_int_equal(store_set_trusted(store, NULL), 0);
 	store_close(store);
-	store = open_store("boot");
+	store = store_case_open("boot");
 	assert_true(store_is_trusted(store));
 	store_close(store);
 }
 
 static void store_survives_kill_between_intent_and_result(void **state) {
 	struct port port = make_port("a");
-	struct seen seen;
+	struct store_seen seen;
 	struct store *store;
 	int status;
 	pid_t pid;
@@ -295,15 +220,15 @@ static void store_survives_kill_between_intent_and_result(void **state) {
 	(void)state;
 	pid = fork();
 	if (pid == 0) {
-		store = open_store("boot");
+		store = store_case_open("boot");
 		if (store_intend(store, STORE_CREATE, &port, &vmbr0, NULL) == 0)
 			kill(getpid(), SIGKILL);
 		_exit(1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
-	store = open_store("boot");
-	seen = load(store);
+	store = store_case_open("boot");
+	seen = store_case_load(store);
 	assert_int_equal(seen.n, 1);
 	assert_int_equal(seen.intents[0], STORE_CREATE);
 	store_close(store);
@@ -313,34 +238,34 @@ static void store_refuses_garbage_untouched(void **state) {
 	static const char garbage[8192] = "this was a database once";
 
 	(void)state;
-	write_file(path, garbage, sizeof(garbage));
+	write_file(store_path, garbage, sizeof(garbage));
 	refuses_untouched(EUCLEAN);
 }
 
 static void store_refuses_a_truncated_file_untouched(void **state) {
-	struct store *store = open_store("boot");
+	struct store *store = store_case_open("boot");
 	struct port a = make_port("a");
 
 	(void)state;
-	add_port(store, &a);
+	store_case_add(store, &a);
 	store_close(store);
-	assert_int_equal(truncate(path, 3 * 4096 + 100), 0);
+	assert_int_equal(truncate(store_path, 3 * 4096 + 100), 0);
 	refuses_untouched(EUCLEAN);
 }
 
 static void store_refuses_a_damaged_page_untouched(void **state) {
-	struct store *store = open_store("boot");
+	struct store *store = store_case_open("boot");
 	struct port a = make_port("a");
 	char noise[4096];
 	struct stat st;
 	int fd;
 
 	(void)state;
-	add_port(store, &a);
+	store_case_add(store, &a);
 	store_close(store);
-	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(stat(store_path, &st), 0);
 	memset(noise, 0x5a, sizeof(noise));
-	fd = open(path, O_WRONLY | O_CLOEXEC);
+	fd = open(store_path, O_WRONLY | O_CLOEXEC);
 	for (off_t page = 1; page < st.st_size / 4096; page++)
 		assert_int_equal(pwrite(fd, noise, sizeof(noise), page * 4096), 4096);
 	close(fd);
@@ -348,33 +273,33 @@ static void store_refuses_a_damaged_page_untouched(void **state) {
 }
 
 static void store_refuses_a_row_that_makes_no_sense(void **state) {
-	struct store *store = open_store("boot");
+	struct store *store = store_case_open("boot");
 	struct port a = make_port("a");
-	struct seen seen = {.n = 0};
+	struct store_seen seen = {.n = 0};
 	struct error e = {0};
 
 	(void)state;
-	add_port(store, &a);
+	store_case_add(store, &a);
 	store_close(store);
-	run_sql("UPDATE ports SET name = '../../etc/passwd'");
-	store = open_store("boot");
-	assert_int_equal(store_each_port(store, note, &seen, &e), -EUCLEAN);
+	store_case_sql("UPDATE ports SET name = '../../etc/passwd'");
+	store = store_case_open("boot");
+	assert_int_equal(store_each_port(store, store_case_note, &seen, &e), -EUCLEAN);
 	assert_non_null(strstr(e.text, "move it away"));
 	store_close(store);
 }
 
 static void store_refuses_a_newer_schema_untouched(void **state) {
-	struct store *store = open_store("boot");
+	struct store *store = store_case_open("boot");
 
 	(void)state;
 	store_close(store);
-	run_sql("PRAGMA user_version = 7");
+	store_case_sql("PRAGMA user_version = 7");
 	refuses_untouched(EPROTO);
 }
 
 static void store_refuses_another_programs_database_untouched(void **state) {
 	(void)state;
-	run_sql("CREATE TABLE shopping (item TEXT)");
+	store_case_sql("CREATE TABLE shopping (item TEXT)");
 	refuses_untouched(EUCLEAN);
 }
 
@@ -382,10 +307,10 @@ static void store_refuses_a_log_without_its_file(void **state) {
 	char log[128];
 
 	(void)state;
-	snprintf(log, sizeof(log), "%s-wal", path);
+	snprintf(log, sizeof(log), "%s-wal", store_path);
 	write_file(log, "log", 3);
 	refuses_untouched(EUCLEAN);
-	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(access(store_path, F_OK), -1);
 }
 
 static void store_refuses_a_directory_in_the_files_place(void **state) {
@@ -393,8 +318,8 @@ static void store_refuses_a_directory_in_the_files_place(void **state) {
 	struct error e = {0};
 
 	(void)state;
-	assert_int_equal(mkdir(path, 0700), 0);
-	assert_true(store_open(dir, "boot", &store, &e) < 0);
+	assert_int_equal(mkdir(store_path, 0700), 0);
+	assert_true(store_open(store_dir, "boot", &store, &e) < 0);
 	assert_non_null(strstr(e.text, "cannot read the state file"));
 }
 
@@ -402,8 +327,8 @@ static void store_takes_an_empty_file_for_a_new_one(void **state) {
 	struct store *store;
 
 	(void)state;
-	write_file(path, "", 0);
-	store = open_store("boot");
+	write_file(store_path, "", 0);
+	store = store_case_open("boot");
 	assert_false(store_is_trusted(store));
 	store_close(store);
 }
@@ -419,20 +344,20 @@ static void limit_file_size(rlim_t size) {
 }
 
 static void store_full_disk_refuses_and_changes_nothing(void **state) {
-	struct store *store = open_store("boot");
+	struct store *store = store_case_open("boot");
 	struct port a = make_port("a"), b = make_port("b"), c = make_port("c");
 	struct error e = {0};
 
 	(void)state;
-	add_port(store, &a);
+	store_case_add(store, &a);
 	limit_file_size(4096);
 	assert_int_equal(store_intend(store, STORE_CREATE, &b, &vmbr0, &e), -ENOSPC);
-	assert_non_null(strstr(e.text, path));
-	assert_int_equal(load(store).n, 1);
+	assert_non_null(strstr(e.text, store_path));
+	assert_int_equal(store_case_load(store).n, 1);
 	assert_int_equal(store_intend(store, STORE_CREATE, &b, &vmbr0, &e), -ENOSPC);
 	limit_file_size(RLIM_INFINITY);
-	add_port(store, &c);
-	assert_int_equal(load(store).n, 2);
+	store_case_add(store, &c);
+	assert_int_equal(store_case_load(store).n, 2);
 	store_close(store);
 }
 
@@ -446,9 +371,9 @@ static void store_full_disk_still_deletes(void **state) {
 
 	(void)state;
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("tmpfs", dir, "tmpfs", 0, "size=1m") < 0)
+	    mount("tmpfs", store_dir, "tmpfs", 0, "size=1m") < 0)
 		skip();
-	store = open_store("boot");
+	store = store_case_open("boot");
 	do {
 		snprintf(name, sizeof(name), "p%d", n++);
 		port = make_port(name);
@@ -466,11 +391,11 @@ static void store_full_disk_still_deletes(void **state) {
 			fail_msg("%s", e.text);
 	}
 	store_close(store);
-	assert_int_equal(umount(dir), 0);
+	assert_int_equal(umount(store_dir), 0);
 }
 
 int main(void) {
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, make_dir, remove_dir)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, store_case_setup, store_case_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(store_gives_back_what_was_recorded),
 		TEST(store_never_uses_a_generation_twice),

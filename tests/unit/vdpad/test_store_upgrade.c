@@ -3,59 +3,9 @@
 
 #include "tests/unit/unit.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <sqlite3.h>
-
-#include "vdpad/store.h"
-
-static char dir[] = "/tmp/test-store-XXXXXX";
-
-static int setup(void **state) {
-	(void)state;
-	strcpy(dir + strlen(dir) - 6, "XXXXXX");
-	return mkdtemp(dir) == NULL;
-}
-
-static int teardown(void **state) {
-	char command[64];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -r %s", dir);
-	return system(command);
-}
-
-static struct store *open_store(void) {
-	struct store *store = NULL;
-	struct error e;
-
-	if (store_open(dir, "boot", &store, &e) < 0)
-		fail_msg("%s", e.text);
-	return store;
-}
-
-// On the file, while no store is open. Returns the first number of the last row.
-static int run_sql(const char *text) {
-	char path[64];
-	sqlite3_stmt *stmt;
-	const char *rest = text;
-	int number = -1;
-	sqlite3 *db;
-
-	snprintf(path, sizeof(path), "%s/" STORE_FILE, dir);
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	while (*rest != '\0') {
-		if (sqlite3_prepare_v2(db, rest, -1, &stmt, &rest) != SQLITE_OK)
-			fail_msg("%s: %s", rest, sqlite3_errmsg(db));
-		while (sqlite3_step(stmt) == SQLITE_ROW)
-			number = sqlite3_column_int(stmt, 0);
-		assert_int_equal(sqlite3_finalize(stmt), SQLITE_OK);
-	}
-	sqlite3_close(db);
-	return number;
-}
+#include "tests/unit/vdpad/store_case.h"
 
 static struct port make_port(void) {
 	return (struct port){
@@ -78,36 +28,21 @@ static struct port make_port(void) {
 	};
 }
 
-static void add(struct store *store, struct port *port) {
-	const struct network network = {.name = "lab"};
-	struct error e;
-
-	assert_int_equal(store_intend(store, STORE_CREATE, port, &network, &e), 0);
-	assert_int_equal(store_record(store, port, &e), 0);
-}
-
-static int take(void *userdata, const struct port *port, enum store_intent intent) {
-	(void)intent;
-	*(struct port *)userdata = *port;
-	return 0;
-}
-
 static struct port only_port(struct store *store) {
-	struct port port = {0};
-	struct error e;
+	struct store_seen seen = store_case_load(store);
 
-	assert_int_equal(store_each_port(store, take, &port, &e), 0);
-	return port;
+	assert_int_equal(seen.n, 1);
+	return seen.ports[0];
 }
 
 static void what_serves_a_port_is_remembered(void **state) {
-	struct store *store = open_store();
+	struct store *store = store_case_open("boot");
 	struct port port = make_port(), read;
 
 	(void)state;
-	add(store, &port);
+	store_case_add(store, &port);
 	store_close(store);
-	store = open_store();
+	store = store_case_open("boot");
 	read = only_port(store);
 	assert_string_equal(read.pool, "fast");
 	assert_string_equal(read.resource, "auxiliary/mlx5_core.sf.4");
@@ -117,7 +52,7 @@ static void what_serves_a_port_is_remembered(void **state) {
 
 static void a_subfunction_is_known_by_its_number_before_it_is_made(void **state) {
 	const struct network network = {.name = "lab"};
-	struct store *store = open_store();
+	struct store *store = store_case_open("boot");
 	struct port port = make_port();
 	struct error e;
 
@@ -134,14 +69,16 @@ static void a_subfunction_is_known_by_its_number_before_it_is_made(void **state)
 
 // The file as the first version made it, with a port in it.
 static void make_first_version(void) {
-	struct store *store = open_store();
+	struct store *store = store_case_open("boot");
 	struct port port = make_port();
 
-	add(store, &port);
+	store_case_add(store, &port);
 	store_close(store);
-	run_sql("ALTER TABLE ports DROP COLUMN pool; ALTER TABLE ports DROP COLUMN resource;"
-	        "ALTER TABLE ports DROP COLUMN function; ALTER TABLE ports DROP COLUMN features;"
-	        "DROP TABLE port_values; PRAGMA user_version = 1;");
+	store_case_sql(
+		"ALTER TABLE ports DROP COLUMN pool; ALTER TABLE ports DROP COLUMN resource;"
+		"ALTER TABLE ports DROP COLUMN function; ALTER TABLE ports DROP COLUMN features;"
+		"DROP TABLE port_values; PRAGMA user_version = 1;"
+	);
 }
 
 static void a_file_of_the_first_version_is_brought_up_in_place(void **state) {
@@ -151,7 +88,7 @@ static void a_file_of_the_first_version_is_brought_up_in_place(void **state) {
 
 	(void)state;
 	make_first_version();
-	store = open_store();
+	store = store_case_open("boot");
 	read = only_port(store);
 	assert_string_equal(read.spec.name, "vm1");
 	assert_string_equal(read.path, "/run/vdpad/port/vm1.vdpa");
@@ -160,13 +97,13 @@ static void a_file_of_the_first_version_is_brought_up_in_place(void **state) {
 	strcpy(read.pool, "slow");
 	assert_int_equal(store_record(store, &read, &e), 0);
 	store_close(store);
-	store = open_store();
+	store = store_case_open("boot");
 	assert_string_equal(only_port(store).pool, "slow");
 	strcpy(other.spec.name, "vm2");
-	add(store, &other);
+	store_case_add(store, &other);
 	assert_int_equal(other.generation, 2); // the counter was kept
 	store_close(store);
-	assert_true(run_sql("PRAGMA user_version") >= 2);
+	assert_true(store_case_sql("PRAGMA user_version") >= 2);
 }
 
 static void an_upgrade_that_cannot_be_written_leaves_the_old_file(void **state) {
@@ -175,21 +112,23 @@ static void an_upgrade_that_cannot_be_written_leaves_the_old_file(void **state) 
 
 	(void)state;
 	make_first_version();
-	run_sql("ALTER TABLE ports ADD COLUMN features TEXT"); // in the way of a later step
-	assert_true(store_open(dir, "boot", &store, &e) < 0);
+	store_case_sql("ALTER TABLE ports ADD COLUMN features TEXT"); // in the way of a later step
+	assert_true(store_open(store_dir, "boot", &store, &e) < 0);
 	assert_non_null(strstr(e.text, "cannot bring the state file"));
-	assert_int_equal(run_sql("PRAGMA user_version"), 1);
+	assert_int_equal(store_case_sql("PRAGMA user_version"), 1);
 	assert_int_equal(
-		run_sql("SELECT count(*) FROM pragma_table_info('ports') WHERE name = 'pool'"), 0
+		store_case_sql("SELECT count(*) FROM pragma_table_info('ports') WHERE name = 'pool'"
+	        ),
+		0
 	);
-	run_sql("ALTER TABLE ports DROP COLUMN features");
-	store = open_store();
+	store_case_sql("ALTER TABLE ports DROP COLUMN features");
+	store = store_case_open("boot");
 	assert_string_equal(only_port(store).spec.name, "vm1");
 	store_close(store);
 }
 
 int main(void) {
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, store_case_setup, store_case_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(what_serves_a_port_is_remembered),
 		TEST(a_subfunction_is_known_by_its_number_before_it_is_made),
