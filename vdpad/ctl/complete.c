@@ -142,6 +142,7 @@ bool complete_print(const char *const *words, size_t n) {
 	const char *prefix = n > 0 ? words[n - 1] : "";
 	const char *plain[64]; // the words before @prefix that are no options
 	const struct command *c = NULL;
+	bool wants_help = false;
 	size_t n_plain = 0, next;
 
 	for (size_t i = 0; i + 1 < n && n_plain < ARRAY_LEN(plain); i++) {
@@ -149,6 +150,8 @@ bool complete_print(const char *const *words, size_t n) {
 			if (i + 2 == n)
 				return false; // the shell knows better
 			i++;
+		} else if (n_plain == 0 && strcmp(words[i], "help") == 0) {
+			wants_help = true; // on the words behind it
 		} else if (words[i][0] != '-') {
 			plain[n_plain++] = words[i];
 		}
@@ -167,7 +170,7 @@ bool complete_print(const char *const *words, size_t n) {
 		offer_commands(plain[0], prefix);
 		return true;
 	}
-	if (c == NULL)
+	if (c == NULL || wants_help)
 		return true;
 	next = c->verb != NULL ? 2 : 1;
 	if (n_plain == next && c->operand != OPERAND_NONE) {
