@@ -49,6 +49,7 @@ static bool policy_allows(
 		candidate->reason, sizeof(candidate->reason), "policy %s %s", policy_name(policy),
 		why
 	);
+	candidate->is_against_policy = true;
 	return false;
 }
 

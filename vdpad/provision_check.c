@@ -142,6 +142,8 @@ int provision_refuse(
 	for (size_t i = 0; i < decision->n_candidates; i++) {
 		const struct candidate *c = &decision->candidates[i];
 
+		if (c->is_against_policy)
+			continue;
 		len = strlen(e->text);
 		snprintf(
 			e->text + len, sizeof(e->text) - len, "; %s: %s", backend_name(c->backend),

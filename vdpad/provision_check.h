@@ -13,7 +13,7 @@ struct managed_port;
 // The limit of ports; the MAC address being free on its network, and the socket.
 int provision_check_new(struct daemon *d, const struct port_spec *spec, struct error *e);
 
-// No candidate was accepted: each one's reason, or that the switch is not there.
+// No candidate was accepted: the reason of each that the policy allows, or that the switch is not there.
 int provision_refuse(
 	struct daemon *d, const struct port_spec *spec, const struct decision *decision,
 	struct error *e
