@@ -19,7 +19,7 @@ enum drop_reason {
 	DROP_HAIRPIN,     // rx: the receiver is the sender
 	DROP_NO_RECEIVER, // rx: nobody else is in the VLAN
 	DROP_LINK_DOWN,   // both: the port's link is down
-	DROP_NOT_READY,   // tx: no peer, or the guest's driver is not ready
+	DROP_NOT_READY,   // tx: no driver, or its ring is at fault; rx: its ring is disabled
 	DROP_TOO_BIG,     // rx: longer than any frame; tx: than the receiver's MTU
 	DROP_RING_FULL,   // tx: the receiver does not keep up
 	DROP_IO_ERROR,    // tx: the kernel refused the frame

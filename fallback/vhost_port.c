@@ -106,7 +106,11 @@ static uint16_t take_from(
 		return 0;
 	if (unlikely(burst->n_taken != burst->n_frames))
 		count_drops(counters, &before, &r->stats);
-	for (uint16_t i = 0; i < burst->n_frames && r->enabled; i++) {
+	if (unlikely(!r->enabled)) {
+		counter_add(&counters->rx_drop[DROP_NOT_READY], burst->n_frames);
+		burst->n_frames = 0;
+	}
+	for (uint16_t i = 0; i < burst->n_frames; i++) {
 		struct frame *f = &frames[n_frames];
 
 		f->bytes = &burst->frames[i];
@@ -185,7 +189,7 @@ static void send_on_ring(
 ) {
 	struct ring *r = port->tx_rings[pair];
 	struct virtio_net_hdr_v1 hdr;
-	uint16_t n_sent = 0;
+	uint16_t n_sent = 0, n_full = 0;
 	uint64_t bytes = 0;
 
 	if (port->tx_shared)
@@ -193,9 +197,14 @@ static void send_on_ring(
 	if (n_frames > 1)
 		ring_expect(r, n_frames);
 	for (uint16_t i = 0; i < n_frames; i++) {
+		int error;
+
 		offload_describe(frames[i], 0, &hdr);
-		if (ring_place(r, frames[i]->bytes, &hdr) < 0)
+		error = ring_place(r, frames[i]->bytes, &hdr);
+		if (error < 0) {
+			n_full += error == -ENOBUFS;
 			continue;
+		}
 		n_sent++;
 		bytes += frames[i]->bytes->size;
 	}
@@ -204,8 +213,10 @@ static void send_on_ring(
 		rte_spinlock_unlock(&port->tx_locks[pair]);
 
 	counters_sent(counters, n_sent, bytes);
-	if (n_sent < n_frames)
-		counter_add(&counters->tx_drop[DROP_RING_FULL], n_frames - n_sent);
+	if (n_sent == n_frames)
+		return;
+	counter_add(&counters->tx_drop[DROP_RING_FULL], n_full);
+	counter_add(&counters->tx_drop[DROP_NOT_READY], n_frames - n_sent - n_full);
 }
 
 // Each flow keeps to one ring, and so keeps its order.

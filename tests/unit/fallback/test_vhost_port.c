@@ -274,6 +274,46 @@ static void broken_ring_is_shown_and_the_other_guest_goes_on(void **state) {
 	front_close(&b);
 }
 
+static struct port_counters counters_of(size_t port) {
+	struct switch_counters_view view;
+
+	assert_true(switch_view_counters(t.sw, port, &view));
+	return view.counters;
+}
+
+// "ring_full" would say that the guest is slow.
+static void frame_that_no_ring_takes_is_counted_as_not_ready(void **state) {
+	const struct test_packet packet = {.payload_bytes = 100};
+	struct vring_used_elem used;
+	uint8_t sent[256];
+	uint32_t len = test_packet_write(&packet, sent);
+	struct front a, b;
+
+	(void)state;
+	add_port(0);
+	add_port(1);
+	start_loop();
+	start_guest(&a, 0, 0);
+	start_guest(&b, 1, 0);
+	b.rings[0].avail->idx += 1000; // it breaks when it is looked at
+	for (int i = 0; i < 2; i++)
+		guest_sends(&a, sent, len);
+	front_send_vring(&b, MESSAGE_SET_VRING_ENABLE, 0, 1, 0);
+	assert_true(is_answered(b.fd));
+	guest_sends(&b, sent, len);
+	for (int i = 0; i < PATIENCE_MS && !front_used(&b, 1, &used); i++)
+		usleep(1000);
+	stop_loop();
+	for (int i = 0; i < PATIENCE_MS && counters_of(1).tx_drop[DROP_NOT_READY] < 2; i++)
+		usleep(1000);
+	assert_int_equal(counters_of(1).tx_drop[DROP_NOT_READY], 2);
+	assert_int_equal(counters_of(1).tx_drop[DROP_RING_FULL], 0);
+	assert_int_equal(counters_of(1).rx_drop[DROP_NOT_READY], 1);
+	assert_int_equal(counters_of(1).rx_packets, 0);
+	front_close(&a);
+	front_close(&b);
+}
+
 static void peer_that_takes_its_memory_away_is_sent_away_with_a_reason(void **state) {
 	struct switch_port_view view;
 	struct front a, b;
@@ -395,6 +435,7 @@ int main(void) {
 		PORT_TEST(guest_that_has_moved_is_announced),
 		PORT_TEST(packed_rings_and_udp_segmentation_are_not_offered),
 		PORT_TEST(broken_ring_is_shown_and_the_other_guest_goes_on),
+		PORT_TEST(frame_that_no_ring_takes_is_counted_as_not_ready),
 		PORT_TEST(peer_that_takes_its_memory_away_is_sent_away_with_a_reason),
 		PORT_TEST(half_a_message_of_one_peer_does_not_hold_up_another),
 		PORT_TEST(peer_that_reads_no_answers_does_not_hold_up_another),
