@@ -17,6 +17,7 @@
 
 #define DRIVER_REMOVE \
 	"vhost_vdpa_remove"        // the function of the kernel that waits for the last close
+#define NODE_WORDS "vhost-vdpa-"   // in the name of a node, parked or not, whatever it is below
 #define CHARDEV_NAME " vhost-vdpa" // in /proc/devices
 
 // Which device is looked for.
@@ -36,6 +37,18 @@ static bool is_wanted(const struct vhost_roots *roots, const struct wanted *want
 		access(path, F_OK) < 0 && errno == ENOENT;
 }
 
+// By what it is called, whether @link, a descriptor in procfs, can be a device. Everything else is left
+// alone: a look at a file of a server that does not answer would not return.
+static bool is_called_device(const char *link) {
+	char target[PATH_MAX];
+	ssize_t len = readlink(link, target, sizeof(target) - 1);
+
+	if (len < 0)
+		return false;
+	target[len] = 0;
+	return strncmp(target, "/dev/", strlen("/dev/")) == 0 || strstr(target, NODE_WORDS) != NULL;
+}
+
 // Is descriptor @fd_name of process @pid the device itself, and not only its name (O_PATH)?
 static bool fd_is_open_device(
 	const struct vhost_roots *roots, const char *pid, const char *fd_name,
@@ -47,8 +60,9 @@ static bool fd_is_open_device(
 	struct stat st;
 	ssize_t len;
 
-	if (sysfs_path(path, "%s/%s/fd/%s", roots->proc, pid, fd_name) < 0 || stat(path, &st) < 0 ||
-	    !S_ISCHR(st.st_mode) || !is_wanted(roots, wanted, st.st_rdev))
+	if (sysfs_path(path, "%s/%s/fd/%s", roots->proc, pid, fd_name) < 0 ||
+	    !is_called_device(path) || stat(path, &st) < 0 || !S_ISCHR(st.st_mode) ||
+	    !is_wanted(roots, wanted, st.st_rdev))
 		return false;
 
 	// "pos:\t0\nflags:\t02100002\n..."

@@ -103,6 +103,18 @@ static void descriptor_that_only_names_the_device_does_not_hold_it(void **state)
 	assert_null(strstr(text, "qemu"));
 }
 
+// A file of a server that is gone: a look at it would not return.
+static void descriptor_of_another_file_is_not_touched(void **state) {
+	struct node *n = *state;
+	char text[VHOST_HANG_TEXT_SIZE], disk[PATH_MAX];
+
+	fake_link(&n->fake, "mnt/disk", n->terminal.path);
+	snprintf(disk, sizeof(disk), "%s/mnt/disk", n->fake.top);
+	fake_link(&n->fake, "proc/70/fd/5", disk);
+	vhost_hang_explain(&n->fake.roots, text);
+	assert_null(strstr(text, "process 70"));
+}
+
 static void hang_is_confessed_where_nothing_can_be_seen(void **state) {
 	struct node *n = *state;
 	struct vhost_roots roots = n->fake.roots;
@@ -121,6 +133,7 @@ int main(void) {
 		WITH_NODE(our_own_deletion_is_named_as_such),
 		WITH_NODE(device_that_is_still_there_holds_nobody_up),
 		WITH_NODE(descriptor_that_only_names_the_device_does_not_hold_it),
+		WITH_NODE(descriptor_of_another_file_is_not_touched),
 		WITH_NODE(hang_is_confessed_where_nothing_can_be_seen),
 	};
 
