@@ -168,7 +168,7 @@ static int fill_del_function(void *userdata, sd_bus_message *m) {
 static void undo(struct request *request, const struct error *e) {
 	request->failure = *e;
 	if (request->has_function)
-		call(request, "DelFunction", fill_del_function, FUNCTION_DEADLINE_MS,
+		call(request, "DelFunction", fill_del_function, FUNCTION_CALL_TIMEOUT_MS,
 		     on_function_deleted);
 	else
 		request_end(request, &request->failure);
@@ -319,7 +319,8 @@ static void create(
 	if (backend_vdpa_owner(b, &request->uid, &request->gid, &e) < 0) {
 		request_end(request, &e);
 	} else if (port->function[0] != '\0') {
-		call(request, "EnsureFunction", fill_function, FUNCTION_DEADLINE_MS, on_function);
+		call(request, "EnsureFunction", fill_function, FUNCTION_CALL_TIMEOUT_MS,
+		     on_function);
 	} else if (report != NULL) {
 		add_on(request, report, port->resource);
 	} else {
@@ -364,7 +365,7 @@ static void change(
 		request_end(request, &e);
 		return;
 	}
-	call(request, "EnsureFunction", fill_function, FUNCTION_DEADLINE_MS, on_done);
+	call(request, "EnsureFunction", fill_function, FUNCTION_CALL_TIMEOUT_MS, on_done);
 }
 
 // Deleting
@@ -380,7 +381,7 @@ static void on_deleted(void *userdata, sd_bus_message *reply, const struct error
 	if (e != NULL || request->seen->function[0] == '\0')
 		on_done(request, reply, e);
 	else
-		call(request, "DelFunction", fill_del_function, FUNCTION_DEADLINE_MS, on_done);
+		call(request, "DelFunction", fill_del_function, FUNCTION_CALL_TIMEOUT_MS, on_done);
 }
 
 static void delete (

@@ -245,10 +245,13 @@ static int ask(struct plan *plan) {
 	mine = NULL;
 	if (plan->function[0] != '\0')
 		vdpa_calls_add(
-			calls, "EnsureFunction", fill_function, FUNCTION_DEADLINE_MS, on_steps, plan
+			calls, "EnsureFunction", fill_function, FUNCTION_CALL_TIMEOUT_MS, on_steps,
+			plan
 		);
 	else
-		vdpa_calls_add(calls, "EnsureVfs", fill_vfs, FUNCTION_DEADLINE_MS, on_steps, plan);
+		vdpa_calls_add(
+			calls, "EnsureVfs", fill_vfs, FUNCTION_CALL_TIMEOUT_MS, on_steps, plan
+		);
 	return 1;
 }
 

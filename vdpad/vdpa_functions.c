@@ -60,7 +60,7 @@ static void ensure_vfs(struct daemon *d, const struct pool_config *pool) {
 		return;
 	work->count = pool->count;
 	vdpa_calls_add(
-		d->vdpa_calls, "EnsureVfs", fill_ensure_vfs, FUNCTION_DEADLINE_MS, on_vfs, work
+		d->vdpa_calls, "EnsureVfs", fill_ensure_vfs, FUNCTION_CALL_TIMEOUT_MS, on_vfs, work
 	);
 }
 
@@ -103,8 +103,8 @@ static void on_closed(void *userdata, sd_bus_message *reply, const struct error 
 		on_deleted(work, reply, e);
 	else
 		vdpa_calls_add(
-			work->d->vdpa_calls, "DelFunction", fill_del_function, FUNCTION_DEADLINE_MS,
-			on_deleted, work
+			work->d->vdpa_calls, "DelFunction", fill_del_function,
+			FUNCTION_CALL_TIMEOUT_MS, on_deleted, work
 		);
 }
 
@@ -169,8 +169,8 @@ static void sweep(struct daemon *d, const struct pool_config *pool) {
 
 	if (work != NULL)
 		vdpa_calls_add(
-			d->vdpa_calls, "ListFunctions", fill_pf, FUNCTION_DEADLINE_MS, on_functions,
-			work
+			d->vdpa_calls, "ListFunctions", fill_pf, FUNCTION_CALL_TIMEOUT_MS,
+			on_functions, work
 		);
 }
 

@@ -181,7 +181,9 @@
 #define IPC_NETLINK_IFACE "org.vdpad1.Netlink"
 
 #define LINK_RETRY_MS 100         // a worker without vdpad tries again after this time
-#define LINK_CALL_TIMEOUT_MS 5000 // no request to a worker may take longer
+#define LINK_CALL_TIMEOUT_MS 5000 // no request to a worker may take longer, but for
+// those that have FUNCTION_DEADLINE_MS: what the worker says at its deadline must come first
+#define FUNCTION_CALL_TIMEOUT_MS (FUNCTION_DEADLINE_MS + 3000)
 
 // A worker's link to vdpad at @path, attached to @event. Returns 0 and a started bus connection owned
 // by the caller, or -errno (-ENOENT and -ECONNREFUSED: nobody listens, try again later).
