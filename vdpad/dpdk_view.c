@@ -99,6 +99,13 @@ void dpdk_view_ask(struct dpdk_view *view, const struct config *config) {
 	);
 }
 
+void dpdk_view_forget_user(struct dpdk_view *view, const char *pci) {
+	for (size_t i = 0; i < view->n; i++) {
+		if (strcmp(view->list[i].pci, pci) == 0)
+			view->list[i].in_use = false;
+	}
+}
+
 void dpdk_view_lost(struct dpdk_view *view) {
 	view->n = 0;
 }

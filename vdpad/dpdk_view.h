@@ -18,6 +18,9 @@ void dpdk_view_free(struct dpdk_view *view);
 void dpdk_view_ask(struct dpdk_view *view, const struct config *config);
 
 // The switch is gone: nothing is known.
+// The port that had device @pci was just deleted: no list says so until the next is asked for.
+void dpdk_view_forget_user(struct dpdk_view *view, const char *pci);
+
 void dpdk_view_lost(struct dpdk_view *view);
 
 // The part about these devices.

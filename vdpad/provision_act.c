@@ -69,6 +69,8 @@ void act_forget(struct daemon *d, struct managed_port *port) {
 	char network[NETWORK_NAME_SIZE];
 
 	memcpy(network, port->port.spec.network, sizeof(network));
+	if (kind == BACKEND_DPDK_VDPA)
+		dpdk_view_forget_user(d->dpdk_view, port->port.resource);
 	bus_api_port_removed(d->api, port);
 	port_set_remove(&d->ports, port);
 	act_release_network(d, kind, network);

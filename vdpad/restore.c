@@ -152,6 +152,7 @@ static void delete_port(struct daemon *d, const struct step *step) {
 		step->name
 	);
 	backend_switch_drop_port(d->fallback, step->name);
+	dpdk_view_ask(d->dpdk_view, d->config); // it may have had a device
 }
 
 static void run_step(struct daemon *d, const struct step *step, struct tally *tally) {

@@ -154,6 +154,36 @@ static int stats(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	return sd_bus_reply_method_return(m, "a{sa{sv}}", 0);
 }
 
+const char *node_device_of(const struct node *node, const char *name) {
+	const char *device = "", *key;
+	size_t i = 0;
+
+	while (i < node->n_ports && strcmp(node->ports[i].name, name) != 0)
+		i++;
+	assert_true(i < node->n_ports);
+	sd_bus_message_rewind(node->ports[i].spec, true);
+	sd_bus_message_skip(node->ports[i].spec, "s");
+	sd_bus_message_enter_container(node->ports[i].spec, 'a', "{sv}");
+	while (sd_bus_message_enter_container(node->ports[i].spec, 'e', "sv") > 0) {
+		sd_bus_message_read_basic(node->ports[i].spec, 's', &key);
+		if (strcmp(key, "device") == 0)
+			sd_bus_message_read(node->ports[i].spec, "v", "s", &device);
+		else
+			sd_bus_message_skip(node->ports[i].spec, "v");
+		sd_bus_message_exit_container(node->ports[i].spec);
+	}
+	return device;
+}
+
+// The port that was given the device; "" for none.
+static const char *user_of_device(const struct node *node) {
+	for (size_t i = 0; i < node->n_ports; i++) {
+		if (node_device_of(node, node->ports[i].name)[0] != '\0')
+			return node->ports[i].name;
+	}
+	return "";
+}
+
 static int list_hw_vdpa(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
 	const struct node *node = userdata;
 
@@ -162,8 +192,8 @@ static int list_hw_vdpa(sd_bus_message *m, void *userdata, sd_bus_error *ret_err
 		return sd_bus_reply_method_return(m, "a{sa{sv}}", 0);
 	return sd_bus_reply_method_return(
 		m, "a{sa{sv}}", 1, node->dpdk_device, 5, "driver", "s", "ifc", "max_queue_pairs",
-		"u", 4, "features", "t", UINT64_MAX, "in_use_by", "s", "", "reason", "s",
-		node->dpdk_reason != NULL ? node->dpdk_reason : ""
+		"u", 4, "features", "t", UINT64_MAX, "in_use_by", "s", user_of_device(node),
+		"reason", "s", node->dpdk_reason != NULL ? node->dpdk_reason : ""
 	);
 }
 

@@ -58,6 +58,9 @@ void node_switch_goes(struct node *node);
 void node_netlink_comes(struct node *node);
 void node_netlink_goes(struct node *node);
 
+// What the switch was last told about the port's device for DPDK; "" for none.
+const char *node_device_of(const struct node *node, const char *port);
+
 #define node_wait(node, condition)                                               \
 	do {                                                                     \
 		uint64_t _end_ms = clock_now_ms() + PATIENCE_MS;                 \

@@ -55,37 +55,15 @@ static struct managed_port *add(struct node *node, const char *name, enum backen
 	return port;
 }
 
-// What the switch was last told about the port's device; "" for none.
-static const char *device_of(struct node *node, const char *name) {
-	const char *device = "", *key;
-	size_t i = 0;
-
-	while (i < node->n_ports && strcmp(node->ports[i].name, name) != 0)
-		i++;
-	assert_true(i < node->n_ports);
-	sd_bus_message_rewind(node->ports[i].spec, true);
-	sd_bus_message_skip(node->ports[i].spec, "s");
-	sd_bus_message_enter_container(node->ports[i].spec, 'a', "{sv}");
-	while (sd_bus_message_enter_container(node->ports[i].spec, 'e', "sv") > 0) {
-		sd_bus_message_read_basic(node->ports[i].spec, 's', &key);
-		if (strcmp(key, "device") == 0)
-			sd_bus_message_read(node->ports[i].spec, "v", "s", &device);
-		else
-			sd_bus_message_skip(node->ports[i].spec, "v");
-		sd_bus_message_exit_container(node->ports[i].spec);
-	}
-	return device;
-}
-
 static void a_port_gets_the_device_and_the_next_one_the_switch(void **state) {
 	struct node *node = *state;
 
 	workers_come(node);
 	add(node, "vm1", BACKEND_DPDK_VDPA);
-	assert_string_equal(device_of(node, "vm1"), DEVICE);
+	assert_string_equal(node_device_of(node, "vm1"), DEVICE);
 	assert_int_equal(node->n_networks, 0); // its frames do not pass the switch
 	add(node, "vm2", BACKEND_SWITCH);
-	assert_string_equal(device_of(node, "vm2"), "");
+	assert_string_equal(node_device_of(node, "vm2"), "");
 }
 
 static void a_device_that_cannot_be_used_is_refused_with_its_reason(void **state) {
@@ -107,7 +85,7 @@ static void what_the_switch_refuses_is_served_by_the_switch_itself(void **state)
 	node_wait(node, node->n_set_port > 0);
 	node->refuse = 0;
 	node_wait(node, answer.code == 0);
-	assert_string_equal(device_of(node, "vm1"), "");
+	assert_string_equal(node_device_of(node, "vm1"), "");
 }
 
 static void it_is_restored_with_its_device(void **state) {
@@ -119,12 +97,28 @@ static void it_is_restored_with_its_device(void **state) {
 	node_wait(node, port_set_find(&node->d->ports, "vm1")->port.state == PORT_DEGRADED);
 	node_switch_comes(node);
 	node_wait(node, port_set_find(&node->d->ports, "vm1")->port.state == PORT_READY);
-	assert_string_equal(device_of(node, "vm1"), DEVICE);
+	assert_string_equal(node_device_of(node, "vm1"), DEVICE);
 	node_stop_vdpad(node);
 	node_start_vdpad(node);
 	workers_come(node);
 	node_wait(node, port_set_find(&node->d->ports, "vm1")->port.state == PORT_READY);
 	assert_int_equal(node->n_set_port, 2); // adopted
+}
+
+static void a_device_that_was_in_use_at_the_start_is_free_after_its_port(void **state) {
+	struct node *node = *state;
+	struct answer answer;
+
+	workers_come(node);
+	add(node, "vm1", BACKEND_DPDK_VDPA);
+	node_stop_vdpad(node);
+	node_start_vdpad(node);
+	workers_come(node);
+	node_wait(node, port_set_find(&node->d->ports, "vm1")->port.state == PORT_READY);
+	add(node, "vm2", BACKEND_SWITCH);
+	node_del(node, "vm1", &answer);
+	node_wait(node, answer.code == 0);
+	add(node, "vm3", BACKEND_DPDK_VDPA);
 }
 
 static void it_is_deleted_like_any_other(void **state) {
@@ -149,6 +143,7 @@ int main(void) {
 		WITH_NODE(a_device_that_cannot_be_used_is_refused_with_its_reason),
 		WITH_NODE(what_the_switch_refuses_is_served_by_the_switch_itself),
 		WITH_NODE(it_is_restored_with_its_device),
+		WITH_NODE(a_device_that_was_in_use_at_the_start_is_free_after_its_port),
 		WITH_NODE(it_is_deleted_like_any_other),
 	};
 	int failed;
