@@ -44,6 +44,7 @@ static void look_in(struct daemon *d, uint64_t ms) {
 }
 
 void vdpa_restore_look(struct daemon *d) {
+	d->vdpa_restore.is_due = true;
 	look_in(d, LOOK_SOON_MS);
 }
 
@@ -73,6 +74,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 
 	(void)source;
 	(void)usec;
+	d->vdpa_restore.is_due = false;
 	if (hub_is_ready(d->hub, WORKER_NETLINK))
 		vdpa_view_ask(d->vdpa_view);
 	return 0;
@@ -441,7 +443,8 @@ void vdpa_restore_told(void *userdata, const struct error *e) {
 	else if (e->code != EHOSTDOWN && e->code != ETIMEDOUT)
 		trouble(d, e->text);
 	requests_wake(d->requests);
-	look_in(d, next_look_ms(d, &tally));
+	if (!restore->is_due)
+		look_in(d, next_look_ms(d, &tally));
 }
 
 void vdpa_restore_lost(struct daemon *d) {

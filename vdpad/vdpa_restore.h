@@ -17,8 +17,9 @@ struct daemon;
 
 struct vdpa_restore {
 	sd_event_source *timer;
-	bool told;                     // by the vdpad-netlink that is there now, or it cannot tell
-	size_t n_unknown;              // devices by our name, of the last run, that nobody wants
+	bool is_due;      // a look that was asked for: what comes meanwhile may be older
+	bool told;        // by the vdpad-netlink that is there now, or it cannot tell
+	size_t n_unknown; // devices by our name, of the last run, that nobody wants
 	char trouble[ERROR_TEXT_SIZE]; // why there is no list; logged
 	bool unknown_logged;
 	bool drop_again; // a device that nobody wants could not be deleted yet

@@ -87,6 +87,7 @@ static void devices_that_nobody_wants_go_and_others_stay(void **state) {
 		"mgmtdev " OTHER_NIC "\nmac 52:54:00:00:00:01\nmtu 0\nqueue_pairs 0\nfeatures 0\n"
 		"node /x\nuid 0\ndriver vhost_vdpa\nparked 0\n";
 
+	node_wait(node, store_is_trusted(node->d->store));
 	vdpa_kernel_write(
 		node->kernel, OTHER_NIC_FILE,
 		"driver x\ntakes 0\none_device 0\nfeatures 0\nmax_vqs 0\n"
@@ -95,7 +96,6 @@ static void devices_that_nobody_wants_go_and_others_stay(void **state) {
 	vdpa_kernel_write(node->kernel, "devices/vdpad-077", text);
 	vdpa_kernel_write(node->kernel, "devices/vdpad-xyz", text);
 	vdpa_kernel_write(node->kernel, "devices/vm1", text);
-	node_wait(node, store_is_trusted(node->d->store));
 	vdpa_restore_look(node->d);
 	node_wait(node, !vdpa_has(node, "devices/vdpad-77"));
 	node_run(node, A_MOMENT_MS);
