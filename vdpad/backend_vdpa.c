@@ -102,6 +102,10 @@ static bool split_function(
 	return true;
 }
 
+static bool is_on_subfunction(const struct port *port) {
+	return strstr(port->function, "/sf") != NULL;
+}
+
 int backend_vdpa_owner(
 	struct backend_vdpa *b, uint32_t *ret_uid, uint32_t *ret_gid, struct error *e
 ) {
@@ -274,7 +278,8 @@ static void on_function(void *userdata, sd_bus_message *reply, const struct erro
 	struct error unread;
 	const char *name;
 
-	request->has_function = true; // as far as it came
+	// A failure has undone itself, and a VF that was refused may be somebody else's.
+	request->has_function = e == NULL || is_on_subfunction(request->seen);
 	if (e != NULL) {
 		undo(request, e);
 		return;

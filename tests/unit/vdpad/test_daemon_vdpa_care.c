@@ -269,6 +269,24 @@ static void a_subfunction_that_nobody_wants_goes_after_its_device(void **state) 
 	assert_true(vdpa_has(node, "functions/" PF ",sf1000001"));
 }
 
+static void a_vf_that_was_refused_is_left_as_it_is(void **state) {
+	struct node *node = *state;
+	FILE *config = fopen(node->config, "a");
+
+	fputs("[pool few]\nnetworks = sf\npf = " PF "\nfunctions = vf\ncount = 4\n", config);
+	assert_int_equal(fclose(config), 0);
+	vdpa_kernel_remove(node->kernel, "pfs/" PF); // no subfunctions
+	vdpa_kernel_write(
+		node->kernel, "mgmtdevs/pci,0000:3b:00.4",
+		VDPA_KERNEL_MLX5 "pf " PF "\nfunction vf2\n"
+	);
+	vdpa_kernel_write(node->kernel, "refuse/EnsureFunction", "16 it is in another bridge");
+	vdpa_restart(node);
+	vdpa_add(node, "vm1", "sf", BACKEND_SWITCH);
+	assert_int_equal(vdpa_n_calls(node, "EnsureFunction"), 2); // of either pool
+	assert_int_equal(vdpa_n_calls(node, "DelFunction"), 1);    // of the subfunction's
+}
+
 int main(void) {
 #define WITH_NODE(fn) cmocka_unit_test_setup_teardown(fn, vdpa_setup, vdpa_teardown)
 	const struct CMUnitTest tests[] = {
@@ -284,6 +302,7 @@ int main(void) {
 		WITH_NODE(a_node_gets_its_owner_and_its_link_back),
 		WITH_NODE(a_device_with_wrong_values_is_replaced_unless_a_guest_runs),
 		WITH_NODE(a_request_waits_for_the_first_look_at_hardware),
+		WITH_NODE(a_vf_that_was_refused_is_left_as_it_is),
 		WITH_NODE(a_subfunction_that_nobody_wants_goes_after_its_device),
 	};
 	int failed;
