@@ -15,15 +15,29 @@
 
 // Changing
 
+// Whether the failure may have left some of the change on the port's function. Then the intent remains, to put
+// it back to what it was: see VDPA_SETTLE.
+static bool is_half_done(const struct managed_port *port, const struct error *e) {
+	return e != NULL && port->port.function[0] != '\0' &&
+		(e->code == EIO || e->code == EHOSTDOWN || e->code == ETIMEDOUT);
+}
+
 static void finish_change(struct act *act, const struct error *e) {
 	struct managed_port *port = act->port;
 	struct log_subject subject = {.port = port->port.spec.name};
 	struct error cannot_record;
+	int r;
 
 	if (e != NULL)
 		port->port.spec = act->old_spec;
 	port->old_network[0] = '\0';
-	if (store_record(act->d->store, &port->port, &cannot_record) < 0) {
+	if (is_half_done(port, e)) {
+		port->unrecorded = true;
+		r = store_intend(act->d->store, STORE_CHANGE, &port->port, NULL, &cannot_record);
+	} else {
+		r = store_record(act->d->store, &port->port, &cannot_record);
+	}
+	if (r < 0) {
 		port->unrecorded = true; // the intent is there; reconcile completes it
 		log_about(LOG_ERR, &subject, "port '%s': %s", subject.port, cannot_record.text);
 	}

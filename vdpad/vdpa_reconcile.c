@@ -75,6 +75,8 @@ static void plan_present(
 		str_copy(step->resource, sizeof(step->resource), device->mgmtdev);
 	} else if (device->uid != c->wanted->uid) {
 		add(c, VDPA_OWN, w->port, device);
+	} else if (w->unsettled && w->port->function[0] != '\0') {
+		add(c, VDPA_SETTLE, w->port, device);
 	} else if (strcmp(w->link, device->node) != 0) {
 		add(c, VDPA_LINK, w->port, device);
 	} else {

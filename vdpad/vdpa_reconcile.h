@@ -32,6 +32,7 @@ struct wanted_vdpa {
 	bool deleting;
 	bool busy;                 // an act runs on it: it is left alone
 	bool was_seen;             // its device was there since vdpad started, so a VM may have it
+	bool unsettled;            // its function may have other values than the port
 	uint32_t n_missed;         // lists before this one in which its device was not
 	char link[PORT_PATH_SIZE]; // where the port's link points to; "" for nowhere
 };
@@ -53,6 +54,7 @@ enum vdpa_step_kind {
 	VDPA_MAKE,    // on @resource
 	VDPA_KEEP,    // take the node out of its parking place
 	VDPA_OWN,     // give the node to its user
+	VDPA_SETTLE,  // give the function the port's values again
 	VDPA_LINK,    // renew the link, then adopt it
 	VDPA_ADOPT,   // as it is
 	VDPA_DEGRADE, // it cannot be made now, for @reason

@@ -214,6 +214,23 @@ static void replace(struct daemon *d, struct managed_port *port) {
 	backend->ops->delete (backend, &port->port, on_wrong_one_deleted, act);
 }
 
+static void on_settled(void *userdata, const struct error *e) {
+	struct act *act = userdata;
+
+	if (e == NULL)
+		record(act->d, act->port);
+	on_mended(act, e);
+}
+
+// A change was interrupted, or failed half way: which VLAN the function is on is not known.
+static void settle(struct daemon *d, struct managed_port *port) {
+	struct backend *backend = daemon_backend(d, BACKEND_VDPA);
+	struct act *act = begin(d, port);
+
+	if (act != NULL)
+		backend->ops->change(backend, &port->port, on_settled, act);
+}
+
 static void adopt(
 	struct daemon *d, struct managed_port *port, const struct reported_vdpa *device,
 	struct tally *tally
@@ -324,6 +341,9 @@ static void run_step(struct daemon *d, const struct vdpa_step *step, struct tall
 		if (act != NULL)
 			backend_vdpa_own(d->vdpa, &port->port, on_mended, act);
 		break;
+	case VDPA_SETTLE:
+		settle(d, port);
+		break;
 	case VDPA_LINK:
 		renew_link(d, port, step->device, tally);
 		break;
@@ -365,6 +385,7 @@ static int wanted_init(const struct daemon *d, struct vdpa_wanted *wanted, struc
 			.deleting = p->port.state == PORT_DELETING,
 			.busy = p->act != PORT_IDLE,
 			.was_seen = p->was_seen,
+			.unsettled = p->unrecorded,
 			.n_missed = p->n_missed,
 		};
 		vdpa_link_read(&p->port, w->link, sizeof(w->link));

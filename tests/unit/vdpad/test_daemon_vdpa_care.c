@@ -269,6 +269,58 @@ static void a_subfunction_that_nobody_wants_goes_after_its_device(void **state) 
 	assert_true(vdpa_has(node, "functions/" PF ",sf1000001"));
 }
 
+// The function's value of @key as the kernel has it.
+static bool function_has(struct node *node, const char *function, const char *line) {
+	char path[256], text[512] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/functions/" PF ",%s", node->kernel, function);
+	file = fopen(path, "r");
+	if (file == NULL)
+		return false;
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	fclose(file);
+	return strstr(text, line) != NULL;
+}
+
+static void a_vlan_whose_change_was_interrupted_is_put_on_the_function(void **state) {
+	struct node *node = *state;
+	struct managed_port *port = vdpa_add(node, "vm1", "sf", BACKEND_VDPA);
+	struct port changed = port->port;
+	struct error e;
+
+	assert_true(function_has(node, "sf1000001", "vlan 0\n"));
+	changed.spec.vlan = 7;
+	changed.spec.keys |= PORT_KEY_VLAN;
+	assert_int_equal(store_intend(node->d->store, STORE_CHANGE, &changed, NULL, &e), 0);
+	vdpa_restart(node);
+	node_wait(node, vdpa_port_is(node, "vm1", PORT_READY));
+	assert_int_equal(vdpa_port(node, "vm1")->port.spec.vlan, 7);
+	assert_true(function_has(node, "sf1000001", "vlan 7\n"));
+	node_run(node, A_MOMENT_MS);
+	assert_int_equal(vdpa_n_calls(node, "EnsureFunction"), 2); // once, and not again
+}
+
+static void a_vlan_whose_change_failed_half_way_is_put_back(void **state) {
+	struct node *node = *state;
+	struct answer answer;
+
+	vdpa_add(node, "vm1", "sf", BACKEND_VDPA);
+	vdpa_kernel_write(node->kernel, "refuse/EnsureFunction", "5 the VLAN was set, and then");
+	node_set_vlan(node, "vm1", "7", &answer);
+	node_wait(node, answer.code != -1);
+	assert_int_equal(answer.code, EIO);
+	assert_int_equal(vdpa_port(node, "vm1")->port.spec.vlan, 0);
+	node_wait(node, vdpa_port_is(node, "vm1", PORT_DEGRADED));
+	vdpa_kernel_write(
+		node->kernel, "functions/" PF ",sf1000001",
+		"mac 52:54:00:00:00:01\nvlan 7\nbridge \nmgmtdev auxiliary/mlx5_core.sf.01\n"
+	);
+	vdpa_kernel_remove(node->kernel, "refuse/EnsureFunction");
+	node_wait(node, vdpa_port_is(node, "vm1", PORT_READY));
+	assert_true(function_has(node, "sf1000001", "vlan 0\n"));
+}
+
 static void a_vf_that_was_refused_is_left_as_it_is(void **state) {
 	struct node *node = *state;
 	FILE *config = fopen(node->config, "a");
@@ -302,6 +354,8 @@ int main(void) {
 		WITH_NODE(a_node_gets_its_owner_and_its_link_back),
 		WITH_NODE(a_device_with_wrong_values_is_replaced_unless_a_guest_runs),
 		WITH_NODE(a_request_waits_for_the_first_look_at_hardware),
+		WITH_NODE(a_vlan_whose_change_was_interrupted_is_put_on_the_function),
+		WITH_NODE(a_vlan_whose_change_failed_half_way_is_put_back),
 		WITH_NODE(a_vf_that_was_refused_is_left_as_it_is),
 		WITH_NODE(a_subfunction_that_nobody_wants_goes_after_its_device),
 	};

@@ -148,6 +148,20 @@ static void what_is_not_right_is_mended_one_thing_at_a_time(void **state) {
 	expect_step(&w, VDPA_LINK);
 }
 
+static void a_function_that_is_not_settled_gets_its_values_again(void **state) {
+	struct world w;
+
+	(void)state;
+	healthy(&w);
+	w.wanted_ports[0].unsettled = true;
+	expect_step(&w, VDPA_ADOPT); // there is nothing to set
+	strcpy(w.ports[0].function, "0000:3b:00.0/sf1000001");
+	expect_step(&w, VDPA_SETTLE);
+	w.wanted_ports[0].busy = true;
+	assert_null(only_step(&w));
+	vdpa_plan_done(&w.plan);
+}
+
 static void wrong_values_replace_only_what_no_guest_had(void **state) {
 	struct reported_vdpa *device;
 	struct world w;
@@ -353,6 +367,7 @@ int main(void) {
 		cmocka_unit_test(names_carry_their_generation_and_nothing_else_does),
 		cmocka_unit_test(what_is_as_wanted_is_adopted),
 		cmocka_unit_test(what_is_not_right_is_mended_one_thing_at_a_time),
+		cmocka_unit_test(a_function_that_is_not_settled_gets_its_values_again),
 		cmocka_unit_test(wrong_values_replace_only_what_no_guest_had),
 		cmocka_unit_test(absence_is_believed_the_second_time),
 		cmocka_unit_test(a_lost_device_waits_for_its_own_hardware_once_it_was_seen),
