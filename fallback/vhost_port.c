@@ -188,19 +188,20 @@ static void send_on_ring(
 	struct port_counters *counters, struct frame *const *frames, uint16_t n_frames
 ) {
 	struct ring *r = port->tx_rings[pair];
-	struct virtio_net_hdr_v1 hdr;
+	struct virtio_net_hdr_v1 headers[BURST_FRAMES];
 	uint16_t n_sent = 0, n_full = 0;
 	uint64_t bytes = 0;
 
+	// All before the first is used, or its load would wait for these stores.
+	for (uint16_t i = 0; i < n_frames; i++)
+		offload_describe(frames[i], 0, &headers[i]);
 	if (port->tx_shared)
 		rte_spinlock_lock(&port->tx_locks[pair]);
 	if (n_frames > 1)
 		ring_expect(r, n_frames);
 	for (uint16_t i = 0; i < n_frames; i++) {
-		int error;
+		int error = ring_place(r, frames[i]->bytes, &headers[i]);
 
-		offload_describe(frames[i], 0, &hdr);
-		error = ring_place(r, frames[i]->bytes, &hdr);
 		if (error < 0) {
 			n_full += error == -ENOBUFS;
 			continue;

@@ -31,6 +31,7 @@
 
 #define MEMORY_MAX_REGIONS 128 // offered as memory slots; QEMU takes at most what its machine has
 #define MEMORY_LOG_PAGE 4096   // one bit of the dirty log, whatever the size of a page
+#define MEMORY_SHORT 192       // bytes copied without a call, if it is known when compiled
 
 // A piece of guest memory that has been checked. Never empty.
 struct segment {
@@ -147,7 +148,11 @@ void memory_log(struct memory *m, uint64_t log_addr, uint64_t size);
 static inline void memory_write(
 	struct memory *m, uint8_t *host, bool log, uint64_t log_addr, const void *from, size_t size
 ) {
-	memmove(host, from, size); // a guest may offer the same bytes for both
+	// What the compiler knows to be short is of ours, and needs no call.
+	if (__builtin_constant_p(size) && size <= MEMORY_SHORT)
+		memcpy(host, from, size);
+	else
+		memmove(host, from, size); // a guest may offer the same bytes for both
 	if (__builtin_expect(m->log_enabled && log, 0))
 		memory_log(m, log_addr, size);
 }

@@ -67,7 +67,10 @@ static inline void transfer_read(
 	else
 		f->offload = (struct virtio_net_hdr_v1){0};
 	skip = f->head_size + (s == segments ? skip : 0);
-	memory_read(f->head, s->host + skip - f->head_size, f->head_size);
+	if (f->head_size == RING_HEAD_SIZE) // a constant size needs no call
+		memory_read(f->head, s->host + skip - RING_HEAD_SIZE, RING_HEAD_SIZE);
+	else
+		memory_read(f->head, s->host + skip - f->head_size, f->head_size);
 	s->host += skip;
 	s->guest_addr += skip;
 	s->size -= skip;
@@ -77,29 +80,39 @@ static inline void transfer_read(
 	f->n_segments = (uint16_t)(segments + n - s);
 }
 
-// Write header and frame into @room, which has at least r->header_size + f->size bytes.
-static inline void transfer_write(
-	struct ring *r, const struct room *room, const struct ring_frame *f,
+// Whether transfer_write_one() can write @f.
+static inline bool transfer_is_one(
+	const struct ring *r, const struct segment *to, const struct ring_frame *f
+) {
+	return r->header_size == sizeof(struct virtio_net_hdr_v1) &&
+		to->size >= r->header_size + f->size && f->size >= f->head_size;
+}
+
+// Write header and frame into one piece, as it is for most frames.
+static inline void transfer_write_one(
+	struct ring *r, const struct segment *to, uint16_t n_buffers, const struct ring_frame *f,
 	const struct virtio_net_hdr_v1 *hdr
 ) {
-	const struct segment *to = &room->segments[0];
-	struct virtio_net_hdr_v1 header = *hdr;
-	uint32_t offset = sizeof(header);
+	const uint16_t last[2] = {hdr->csum_offset, n_buffers};
+	uint32_t offset = sizeof(*hdr);
 
-	header.num_buffers = r->mergeable ? room->n_heads : 1;
-	if (__builtin_expect(
-		    r->header_size != sizeof(header) || to->size < offset + f->size ||
-			    f->size < f->head_size,
-		    0
-	    )) {
-		transfer_write_any(r, room, f, &header);
-		return;
-	}
-	// All in one piece, as it is for most frames.
-	memory_write(r->memory, to->host, true, to->guest_addr, &header, sizeof(header));
+	// A copy of the header with another number in it would be loaded wider than it was stored,
+	// and wait for the store. So the last two fields go apart.
+	memory_write(r->memory, to->host, true, to->guest_addr, hdr, sizeof(*hdr) - sizeof(last));
 	memory_write(
-		r->memory, to->host + offset, true, to->guest_addr + offset, f->head, f->head_size
+		r->memory, to->host + offset - sizeof(last), true,
+		to->guest_addr + offset - sizeof(last), last, sizeof(last)
 	);
+	if (f->head_size == RING_HEAD_SIZE) // a constant size needs no call
+		memory_write(
+			r->memory, to->host + offset, true, to->guest_addr + offset, f->head,
+			RING_HEAD_SIZE
+		);
+	else
+		memory_write(
+			r->memory, to->host + offset, true, to->guest_addr + offset, f->head,
+			f->head_size
+		);
 	offset += f->head_size;
 	for (uint16_t i = 0; i < f->n_segments; i++) {
 		// A frame whose sizes disagree, by a mistake of ours, must not go beyond the buffer.
@@ -111,4 +124,21 @@ static inline void transfer_write(
 		);
 		offset += f->segments[i].size;
 	}
+}
+
+// Write header and frame into @room, which has at least r->header_size + f->size bytes.
+static inline void transfer_write(
+	struct ring *r, const struct room *room, const struct ring_frame *f,
+	const struct virtio_net_hdr_v1 *hdr
+) {
+	const uint16_t n_buffers = r->mergeable ? room->n_heads : 1;
+	struct virtio_net_hdr_v1 header;
+
+	if (__builtin_expect(transfer_is_one(r, &room->segments[0], f), 1)) {
+		transfer_write_one(r, &room->segments[0], n_buffers, f, hdr);
+		return;
+	}
+	header = *hdr;
+	header.num_buffers = n_buffers;
+	transfer_write_any(r, room, f, &header);
 }
