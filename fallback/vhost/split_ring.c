@@ -264,7 +264,8 @@ static int find_room(struct ring *r, struct room *room, uint32_t needed) {
 	return 0;
 }
 
-static int split_place(
+// Place @f into as many buffers as it takes.
+static __attribute__((noinline)) int place_any(
 	struct ring *r, const struct ring_frame *f, const struct virtio_net_hdr_v1 *hdr
 ) {
 	uint32_t left = r->header_size + f->size;
@@ -282,6 +283,44 @@ static int split_place(
 		left -= written;
 	}
 	r->next_avail += room.n_heads;
+	return 0;
+}
+
+// The next buffer, if it has been seen already and is one descriptor in one region. What is not so
+// is no fault here: place_any() looks at it anew.
+static bool next_single(struct ring *r, uint16_t *ret_head, struct segment *ret_buffer) {
+	const uint16_t kinds = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
+	struct descriptor d;
+	uint16_t head;
+	uint8_t *host;
+
+	if (r->seen_avail == r->next_avail)
+		return false;
+	head = memory_load_u16(&r->avail->ring[r->next_avail & (r->size - 1)]);
+	if (head >= r->size)
+		return false;
+	d = chain_descriptor((const uint8_t *)r->desc, head);
+	if ((d.flags & kinds) != VRING_DESC_F_WRITE || d.size == 0)
+		return false;
+	host = memory_at(r->memory, d.addr, d.size, &r->hint);
+	if (host == NULL)
+		return false;
+	*ret_buffer = (struct segment){.host = host, .guest_addr = d.addr, .size = d.size};
+	*ret_head = head;
+	return true;
+}
+
+static int split_place(
+	struct ring *r, const struct ring_frame *f, const struct virtio_net_hdr_v1 *hdr
+) {
+	struct segment to;
+	uint16_t head;
+
+	if (__builtin_expect(!next_single(r, &head, &to) || !transfer_is_one(r, &to, f), 0))
+		return place_any(r, f, hdr);
+	transfer_write_one(r, &to, 1, f, hdr);
+	put_used(r, head, r->header_size + f->size);
+	r->next_avail++;
 	return 0;
 }
 
