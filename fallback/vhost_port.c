@@ -44,6 +44,10 @@
 #define RING_RX(pair) ((pair)*2 + 1) // what the guest sends
 #define RING_TX(pair) ((pair)*2)     // what the guest receives
 
+// Frames before the end of a burst. A line of another CPU's cache takes 100 to 600 cycles to come, a
+// frame 100 to 200 to be placed.
+#define FLUSH_IS_NEAR 4
+
 #define RARP_BYTES 60 // with the padding of an Ethernet frame
 
 struct vhost_port {
@@ -200,8 +204,11 @@ static void send_on_ring(
 	if (n_frames > 1)
 		ring_expect(r, n_frames);
 	for (uint16_t i = 0; i < n_frames; i++) {
-		int error = ring_place(r, frames[i]->bytes, &headers[i]);
+		int error;
 
+		if (i + FLUSH_IS_NEAR == n_frames)
+			ring_expect_flush(r);
+		error = ring_place(r, frames[i]->bytes, &headers[i]);
 		if (error < 0) {
 			n_full += error == -ENOBUFS;
 			continue;

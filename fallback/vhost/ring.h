@@ -158,6 +158,12 @@ static inline void ring_expect(struct ring *r, uint16_t n_frames) {
 		r->ops->expect(r, n_frames);
 }
 
+// ring_flush() is near: have the line fetched for writing that it tells the guest by, as the guest
+// reads that line again and again. A hint, as above.
+static inline void ring_expect_flush(struct ring *r) {
+	__builtin_prefetch(r->used, 1);
+}
+
 // Copy a frame (borrowed; from another guest's ring or made of other memory) into the next receive
 // buffers. @hdr says what is left for the guest to do; its num_buffers is set here.
 //

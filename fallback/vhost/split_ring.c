@@ -200,6 +200,7 @@ static uint16_t split_take(struct ring *r, struct ring_burst *b, uint16_t max) {
 }
 
 static void split_give_back(struct ring *r, const struct ring_burst *b) {
+	ring_expect_flush(r);
 	for (uint16_t i = 0; i < b->n_taken; i++)
 		put_used(r, b->ids[i], 0);
 }
