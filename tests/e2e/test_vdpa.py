@@ -13,6 +13,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from kill_plan import Plan, preload
 from node import Node, Output
 from process import wait_until
 from tap import Suite, expect, note
@@ -65,7 +66,8 @@ class Setup:
         self.node = Node(build, CONFIG)
         node = self.node
         self.kernel = node.directory / "kernel"
-        self.kill_file = node.directory / "kill"
+        prefix = node.directory / "kill-at"
+        self.plan = Plan(prefix, "vdpad")
         root = node.directory / "root"
         for name in ("mgmtdevs", "devices", "pfs", "functions", "dev", "held", "active", "refuse", "blind"):
             (self.kernel / name).mkdir(parents=True)
@@ -77,11 +79,7 @@ class Setup:
         node.programs["vdpad-netlink"] = build / "tests/fake/fake-vdpad-netlink"
         node.env["VDPAD_FAKE_KERNEL"] = str(self.kernel)
         node.vdpad_options = ["--facts-root", str(root)]
-        node.vdpad_env = {
-            "LD_PRELOAD": str(build / "tests/fake/libkill_at_sync.so"),
-            "VDPAD_KILL_FILE": str(self.kill_file),
-            "ASAN_OPTIONS": "verify_asan_link_order=0",
-        }
+        node.vdpad_env = preload(build, prefix) | {"ASAN_OPTIONS": "verify_asan_link_order=0"}
         try:
             node.start()
         except BaseException:
@@ -181,11 +179,13 @@ def wedged(setup: Setup) -> None:
 def vanishing(setup: Setup) -> None:
     node = setup.node
     node.ctl("port", "add", "d1", "network", "lab", "policy", "hardware")
-    nic = "mgmtdevs/pci,0000:3b:00.2"  # the first one
-    (setup.kernel / nic).unlink()
+    nics = [f"mgmtdevs/pci,0000:3b:00.{number}" for number in (2, 3)]
+    for nic in nics:  # one alone would be replaced by the other at once
+        (setup.kernel / nic).unlink()
     node.wait_port_state("d1", "degraded")
     expect("management device" in str(node.port("d1")["reason"]), node.port("d1"))
-    setup.write(nic, NIC)
+    for nic in nics:
+        setup.write(nic, NIC)
     node.wait_port_state("d1", "ready")
     expect(setup.device("d1") in setup.names("devices"), setup.names("devices"))
     clean(setup)
@@ -227,22 +227,22 @@ def disagreement(setup: Setup) -> str:
 @suite.case("vdpad killed at its durable steps: store, API and kernel agree after each", KILL_TIMEOUT_S)
 def killed_at_each_step(setup: Setup) -> None:
     node = setup.node
-    vdpad = node.services["vdpad"]
+    vdpad, plan = node.services["vdpad"], setup.plan
     n_kills = 0
     for step in range(1, MAX_STEPS, KILL_EVERY):
-        for number in (step, -step):  # before the step, and after it
-            starts = vdpad.starts
-            setup.kill_file.write_text(str(number))
+        for after in (False, True):
+            starts, deaths = vdpad.starts, plan.deaths
+            plan.die_at(step, after)
             for line in SCRIPT:
                 run_line(node, line)
-            killed = not setup.kill_file.exists()
-            setup.kill_file.unlink(missing_ok=True)
+            plan.die_at(0, False)
+            killed = plan.deaths > deaths
             n_kills += killed
-            expect(vdpad.starts - starts == killed, f"{vdpad.starts - starts} starts at {number}")
+            expect(vdpad.starts - starts == killed, f"{vdpad.starts - starts} starts at step {step}")
             try:
                 wait_until(lambda: not disagreement(setup), 10 * node.slowness, "agreement", 0.1)
             except TimeoutError:
-                raise AssertionError(f"killed at {number}: {disagreement(setup)}") from None
+                raise AssertionError(f"killed at step {step}: {disagreement(setup)}") from None
             clean(setup)
         if not killed:
             break

@@ -12,12 +12,12 @@ import json
 import os
 import random
 import sqlite3
-import struct
 import threading
 import time
 from pathlib import Path
 
-from machine import BRIDGE, SIM_MGMTDEV, Machine, is_ours, modprobe, pool, sysfs_devices
+from machine import BRIDGE, SIM_MGMTDEV, Machine, is_ours, modprobe, pool, sysfs_devices  # first: it finds the others
+from kill_plan import Plan, preload
 from process import wait_until
 from tap import Suite, expect, note
 
@@ -38,40 +38,12 @@ RECOVERY_STEPS = 4
 suite = Suite[Machine]()
 
 
-class Plan:
-    """What tests/fake/kill_at.c shares with the test: when the processes of one program are to die."""
-
-    LAYOUT = struct.Struct("=IIIIII")
-
-    def __init__(self, prefix: Path, program: str) -> None:
-        self._path = prefix.with_name(f"{prefix.name}.{program}")
-        self._path.write_bytes(bytes(self.LAYOUT.size))
-
-    def _read(self) -> tuple[int, ...]:
-        return self.LAYOUT.unpack(self._path.read_bytes())
-
-    @property
-    def steps(self) -> int:
-        """How many were made so far."""
-        return self._read()[0]
-
-    @property
-    def deaths(self) -> int:
-        return self._read()[5]
-
-    def die_at(self, step: int, after: bool, then: int = 0) -> None:
-        """Die at the step of that number from now on; 0: do not. The next process may die too."""
-        with self._path.open("r+b") as file:
-            file.seek(4)
-            file.write(struct.pack("=IIII", step, after, then, False))
-
-
 def make_machine(build: Path) -> Machine:
     modprobe("vhost_vdpa", "vdpa_sim_net", "bridge", "tun")
     machine = Machine(build, pool("sim", SIM_MGMTDEV))
     prefix = machine.directory / "kill-at"
     machine.plans = {name: Plan(prefix, name) for name in ("vdpad", "vdpad-netlink")}
-    machine.env |= {"LD_PRELOAD": str(build / "tests/fake/libkill_at.so"), "KILL_AT": str(prefix)}
+    machine.env |= preload(build, prefix)
     try:
         machine.start()
     except BaseException:
