@@ -48,6 +48,8 @@ static void on_vfs(void *userdata, sd_bus_message *reply, const struct error *e)
 	(void)reply;
 	if (e == NULL)
 		vdpa_restore_look(work->d);
+	else if (e->code == ETIMEDOUT)
+		work->d->functions_due = true; // the kernel hangs, which was logged: it may go on
 	else if (e->code != EHOSTDOWN)
 		log_err("cannot make %u VFs of %s: %s", work->count, work->pf, e->text);
 	free(work);

@@ -14,6 +14,8 @@
 #include "tests/unit/private_bus.h"
 #include "tests/unit/vdpad/vdpa_fixture.h"
 
+#define VF_POOL "[pool few]\nnetworks = sf\npf = " PF "\nfunctions = vf\ncount = 4\n"
+
 // Restarts
 
 static void a_restart_of_vdpad_touches_no_device(void **state) {
@@ -321,11 +323,28 @@ static void a_vlan_whose_change_failed_half_way_is_put_back(void **state) {
 	assert_true(function_has(node, "sf1000001", "vlan 0\n"));
 }
 
+static void vfs_are_made_when_the_kernel_goes_on(void **state) {
+	struct node *node = *state;
+	FILE *config = fopen(node->config, "a");
+	struct error e;
+	int n_calls;
+
+	fputs(VF_POOL, config);
+	assert_int_equal(fclose(config), 0);
+	vdpa_kernel_write(node->kernel, "refuse/EnsureVfs", "110 the kernel hangs");
+	assert_int_equal(daemon_reload(node->d, &e), 0);
+	node_wait(node, vdpa_n_calls(node, "EnsureVfs") > 0);
+	n_calls = vdpa_n_calls(node, "EnsureVfs");
+	vdpa_kernel_remove(node->kernel, "refuse/EnsureVfs");
+	vdpa_restore_look(node->d); // as from time to time
+	node_wait(node, vdpa_n_calls(node, "EnsureVfs") > n_calls);
+}
+
 static void a_vf_that_was_refused_is_left_as_it_is(void **state) {
 	struct node *node = *state;
 	FILE *config = fopen(node->config, "a");
 
-	fputs("[pool few]\nnetworks = sf\npf = " PF "\nfunctions = vf\ncount = 4\n", config);
+	fputs(VF_POOL, config);
 	assert_int_equal(fclose(config), 0);
 	vdpa_kernel_remove(node->kernel, "pfs/" PF); // no subfunctions
 	vdpa_kernel_write(
@@ -356,6 +375,7 @@ int main(void) {
 		WITH_NODE(a_request_waits_for_the_first_look_at_hardware),
 		WITH_NODE(a_vlan_whose_change_was_interrupted_is_put_on_the_function),
 		WITH_NODE(a_vlan_whose_change_failed_half_way_is_put_back),
+		WITH_NODE(vfs_are_made_when_the_kernel_goes_on),
 		WITH_NODE(a_vf_that_was_refused_is_left_as_it_is),
 		WITH_NODE(a_subfunction_that_nobody_wants_goes_after_its_device),
 	};
