@@ -32,7 +32,7 @@ struct candidate {
 	uint64_t features;     // that the device is to offer; 0: the backend's own business
 	uint32_t capabilities; // CAPABILITY_*: what it says it can do for the port
 	bool accepted;
-	bool is_against_policy; // refused by the port's policy, whatever the node has
+	bool is_against_policy;        // refused by the port's policy, whatever the node has
 	char reason[PORT_REASON_SIZE]; // why, or why not, and what could be done about it
 };
 

@@ -138,7 +138,9 @@ int provision_refuse(
 			e, EHOSTDOWN,
 			"vdpad-switch is not running, and no hardware can serve the port"
 		);
-	error_set(e, EPERM, "no backend can serve the port");
+	error_set(
+		e, EPERM, "no backend can serve the port with policy %s", policy_name(spec->policy)
+	);
 	for (size_t i = 0; i < decision->n_candidates; i++) {
 		const struct candidate *c = &decision->candidates[i];
 

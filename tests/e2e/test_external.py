@@ -139,7 +139,7 @@ def refused(lab: Lab, status: int, word: str, *arguments: str, network: str = "l
 
 @suite.case("nobody listens: the port is refused, and explain says why")
 def nobody_listens(lab: Lab) -> None:
-    refused(lab, REFUSED, "no backend can serve the port; external: nobody listens on", "p1", "a1")
+    refused(lab, REFUSED, "no backend can serve the port with policy external; external: nobody listens on", "p1", "a1")
     explained = lab.node.ctl_json("explain", "lan", "socket", "a1")
     expect(explained["chosen"] == "" and explained["capabilities"] == [], explained)
     expect(lab.node.ctl_json("port", "show") == [], "a port is there")
