@@ -56,6 +56,8 @@ class Suite(Generic[Fixture]):
         parser.add_argument("--list", action="store_true", help="print the names of the cases")
         arguments = parser.parse_args()
         chosen = [c for c in self._cases if fnmatch.fnmatch(c[0], arguments.only)]
+        if not chosen:
+            parser.error(f"no case is like '{arguments.only}': --list has their names")
         if arguments.list:
             print("\n".join(name for name, _, _ in chosen))
             sys.exit(0)
