@@ -15,7 +15,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Mapping, Self, Sequence
 
 from process import in_netns, spawn, stop
 
@@ -313,6 +313,30 @@ class Node:
             print(f"# kept {self.directory}", flush=True)
         else:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class NodeFixture:
+    """A node for the cases of one test file. What can fail is in set_up(): then nothing is left behind."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def set_up(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        try:
+            self.set_up()
+        except BaseException:
+            self.node.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.node.close()
+
+    def diagnosis(self) -> str:
+        return self.node.diagnosis()
 
 
 def remove_dead_namespaces() -> None:

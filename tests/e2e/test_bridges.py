@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from lab import BRIDGE, add_bridge
-from node import Node
+from node import Node, NodeFixture
 from process import wait_until
 from tap import Suite, expect
 
@@ -18,26 +18,15 @@ NOT_FOUND = 3
 FOLLOW_S = 8  # the node is looked at every 2 s
 
 
-class Setup:
+class Setup(NodeFixture):
     """A node whose configuration names a bridge that is not there."""
 
     def __init__(self, build: Path) -> None:
-        self.node = Node(build, CONFIG)
-        try:
-            add_bridge(self.node)
-            self.node.start()
-        except BaseException:
-            self.node.close()
-            raise
+        super().__init__(Node(build, CONFIG))
 
-    def __enter__(self) -> Setup:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.node.close()
-
-    def diagnosis(self) -> str:
-        return self.node.diagnosis()
+    def set_up(self) -> None:
+        add_bridge(self.node)
+        self.node.start()
 
 
 suite = Suite[Setup]()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import BRIDGE, add_bridge
-from node import Node, Output
+from node import Node, NodeFixture, Output
 from process import in_netns
 from tap import Suite, expect
 
@@ -21,28 +21,17 @@ NOBODY = 65534
 DAEMON_TIMEOUT_S = 20
 
 
-class Setup:
+class Setup(NodeFixture):
     """A node with one port, `taken`."""
 
     def __init__(self, build: Path) -> None:
+        super().__init__(Node(build))
         self.build = build
-        self.node = Node(build)
-        try:
-            add_bridge(self.node)
-            self.node.start()
-            self.node.ctl("port", "add", "taken", "network", BRIDGE, "mac", MAC)
-        except BaseException:
-            self.node.close()
-            raise
 
-    def __enter__(self) -> Setup:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.node.close()
-
-    def diagnosis(self) -> str:
-        return self.node.diagnosis()
+    def set_up(self) -> None:
+        add_bridge(self.node)
+        self.node.start()
+        self.node.ctl("port", "add", "taken", "network", BRIDGE, "mac", MAC)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from lab import QEMU_OF_THE_MACHINE, add_bridge
-from node import TOP, Node
+from node import TOP, Node, NodeFixture
 from process import wait_until
 from tap import Suite, expect, note
 
@@ -42,38 +42,27 @@ def commands(block: str) -> list[str]:
     return [part.strip() for part in re.split(r"^# ", block, flags=re.MULTILINE) if part]
 
 
-class Setup:
+class Setup(NodeFixture):
     """A node, and a directory with vdpactl and QEMU at the head of PATH."""
 
     def __init__(self, build: Path) -> None:
-        self.node = Node(build)
-        try:
-            add_bridge(self.node)
-            programs = self.node.directory / "bin"
-            programs.mkdir()
-            (programs / "vdpactl").symlink_to(self.node.programs["vdpactl"])
-            wrapper = programs / "qemu-system-x86_64"
-            wrapper.write_text(QEMU_WRAPPER.format(qemu=shutil.which(QEMU_OF_THE_MACHINE)))
-            wrapper.chmod(0o755)
-            self.node.env["PATH"] = f"{programs}:{self.node.env['PATH']}"
-            self.node.start()
-            wait_until(self._switch_is_there, 10, "the switch")
-        except BaseException:
-            self.node.close()
-            raise
+        super().__init__(Node(build))
 
-    def __enter__(self) -> Setup:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.node.close()
+    def set_up(self) -> None:
+        add_bridge(self.node)
+        programs = self.node.directory / "bin"
+        programs.mkdir()
+        (programs / "vdpactl").symlink_to(self.node.programs["vdpactl"])
+        wrapper = programs / "qemu-system-x86_64"
+        wrapper.write_text(QEMU_WRAPPER.format(qemu=shutil.which(QEMU_OF_THE_MACHINE)))
+        wrapper.chmod(0o755)
+        self.node.env["PATH"] = f"{programs}:{self.node.env['PATH']}"
+        self.node.start()
+        wait_until(self._switch_is_there, 10, "the switch")
 
     def _switch_is_there(self) -> bool:
         facts = self.node.ctl_json("facts")
         return isinstance(facts, dict) and facts["switch"]["connected"]
-
-    def diagnosis(self) -> str:
-        return self.node.diagnosis()
 
     def run_block(self, block: str) -> None:
         """In one shell, as at one terminal; the first command that fails ends it."""

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from lab import BRIDGE, add_bridge
-from node import Node, Output
+from node import Node, NodeFixture, Output
 from process import wait_until
 from tap import Suite, expect, note
 
@@ -34,25 +34,14 @@ SECOND_BRIDGE = "vmbr1"
 UNREACHABLE = 6
 
 
-class Setup:
+class Setup(NodeFixture):
     def __init__(self, build: Path) -> None:
-        self.node = Node(build)
-        try:
-            add_bridge(self.node)
-            self.node.run("ip", "link", "add", SECOND_BRIDGE, "type", "bridge")
-            self.node.start()
-        except BaseException:
-            self.node.close()
-            raise
+        super().__init__(Node(build))
 
-    def __enter__(self) -> Setup:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.node.close()
-
-    def diagnosis(self) -> str:
-        return self.node.diagnosis()
+    def set_up(self) -> None:
+        add_bridge(self.node)
+        self.node.run("ip", "link", "add", SECOND_BRIDGE, "type", "bridge")
+        self.node.start()
 
 
 suite = Suite[Setup]()

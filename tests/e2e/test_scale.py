@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from lab import BRIDGE, add_bridge
-from node import Node
+from node import Node, NodeFixture
 from process import wait_until
 from tap import Suite, expect, note
 
@@ -23,29 +23,18 @@ ADD_GOAL_P50_MS = 10.0
 NOISE = 3.0
 
 
-class Setup:
+class Setup(NodeFixture):
     def __init__(self, build: Path) -> None:
-        self.node = Node(build)
+        super().__init__(Node(build))
         self.fds: dict[str, int] = {}
-        try:
-            add_bridge(self.node)
-            self.node.start()
-            # What is made once and kept is made by the first port.
-            self.node.ctl("port", "add", "first", "network", BRIDGE)
-            self.node.ctl("port", "del", "first")
-            self.fds = count_fds(self.node)
-        except BaseException:
-            self.node.close()
-            raise
 
-    def __enter__(self) -> Setup:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.node.close()
-
-    def diagnosis(self) -> str:
-        return self.node.diagnosis()
+    def set_up(self) -> None:
+        add_bridge(self.node)
+        self.node.start()
+        # What is made once and kept is made by the first port.
+        self.node.ctl("port", "add", "first", "network", BRIDGE)
+        self.node.ctl("port", "del", "first")
+        self.fds = count_fds(self.node)
 
 
 suite = Suite[Setup]()

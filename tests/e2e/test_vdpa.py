@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from kill_plan import Plan, preload
-from node import Node, Output
+from node import Node, NodeFixture, Output
 from process import wait_until
 from tap import Suite, expect, note
 
@@ -61,10 +61,10 @@ LEFT = {"vm2", "vm5"}
 REFUSED, FAILED = 5, 1
 
 
-class Setup:
+class Setup(NodeFixture):
     def __init__(self, build: Path) -> None:
-        self.node = Node(build, CONFIG)
-        node = self.node
+        node = Node(build, CONFIG)
+        super().__init__(node)
         self.kernel = node.directory / "kernel"
         prefix = node.directory / "kill-at"
         self.plan = Plan(prefix, "vdpad")
@@ -80,20 +80,9 @@ class Setup:
         node.env["VDPAD_FAKE_KERNEL"] = str(self.kernel)
         node.vdpad_options = ["--facts-root", str(root)]
         node.vdpad_env = preload(build, prefix) | {"ASAN_OPTIONS": "verify_asan_link_order=0"}
-        try:
-            node.start()
-        except BaseException:
-            node.close()
-            raise
 
-    def __enter__(self) -> Setup:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.node.close()
-
-    def diagnosis(self) -> str:
-        return self.node.diagnosis()
+    def set_up(self) -> None:
+        self.node.start()
 
     def write(self, path: str, text: str) -> None:
         """Whole or not at all."""

@@ -93,6 +93,15 @@ class Machine(Node):
         return next(c for c in answer["candidates"] if c["backend"] == backend)
 
 
+def started(machine: Machine) -> Machine:
+    try:
+        machine.start()
+    except BaseException:
+        machine.close()
+        raise
+    return machine
+
+
 def pool(name: str, mgmtdevs: str, limit: int = 0) -> str:
     text = f"[pool {name}]\nnetworks = {BRIDGE}\nmgmtdevs = {mgmtdevs}\n"
     return text + (f"limit = {limit}\n" if limit else "")

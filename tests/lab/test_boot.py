@@ -11,7 +11,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from machine import FUNCTION, NIC_MGMTDEV, Machine, Peer, bind_function, modprobe, pool, vdpa
+from machine import FUNCTION, NIC_MGMTDEV, Machine, Peer, bind_function, modprobe, pool, started, vdpa
 from process import spawn, stop
 from tap import Suite, expect, note
 
@@ -27,13 +27,7 @@ suite = Suite[Machine]()
 def make_machine(build: Path) -> Machine:
     modprobe("virtio_net", "vhost_vdpa", "vp_vdpa", "bridge", "tun", "af_packet")
     bind_function()
-    machine = Machine(build, pool("nic", NIC_MGMTDEV))
-    try:
-        machine.start()
-    except BaseException:
-        machine.close()
-        raise
-    return machine
+    return started(Machine(build, pool("nic", NIC_MGMTDEV)))
 
 
 def write_boot_script(peer: Peer, secret: str) -> None:

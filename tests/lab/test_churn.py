@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from machine import BRIDGE, SIM_MGMTDEV, Machine, is_ours, kernel_devices, modprobe, pool, vdpa
+from machine import BRIDGE, SIM_MGMTDEV, Machine, is_ours, kernel_devices, modprobe, pool, started, vdpa
 from process import wait_until
 from tap import Suite, expect, note
 
@@ -30,12 +30,7 @@ def make_machine(build: Path) -> Machine:
     modprobe("vhost_vdpa", "vdpa_sim_net", "bridge", "tun")
     machine = Machine(build, pool("sim", SIM_MGMTDEV))
     machine.api_times = build / "tests/lab/api-times"
-    try:
-        machine.start()
-    except BaseException:
-        machine.close()
-        raise
-    return machine
+    return started(machine)
 
 
 def timed_ms(*command: str, **options: object) -> float:

@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from machine import BRIDGE, SIM_MGMTDEV, Machine, is_ours, modprobe, pool, sysfs_devices  # first: it finds the others
+from machine import BRIDGE, SIM_MGMTDEV, Machine, is_ours, modprobe, pool, started, sysfs_devices  # first: it finds the others
 from kill_plan import Plan, preload
 from process import wait_until
 from tap import Suite, expect, note
@@ -44,12 +44,7 @@ def make_machine(build: Path) -> Machine:
     prefix = machine.directory / "kill-at"
     machine.plans = {name: Plan(prefix, name) for name in ("vdpad", "vdpad-netlink")}
     machine.env |= preload(build, prefix)
-    try:
-        machine.start()
-    except BaseException:
-        machine.close()
-        raise
-    return machine
+    return started(machine)
 
 
 def settle(machine: Machine, words: str) -> int:
