@@ -492,10 +492,9 @@ int vhost_port_new(
 	}
 	session.arg = peer.arg = port;
 	r = vhost_peer_new(&peer, &port->peer, e);
-	if (r < 0) {
+	if (r < 0)
 		free(port);
-		return r;
-	}
-	*ret_port = &port->base;
-	return 0;
+	else
+		*ret_port = &port->base;
+	return r;
 }
