@@ -28,7 +28,7 @@ struct config *config_new(void) {
 	config->limits.ports = 512;
 	config->limits.queue_pairs = 64;
 	str_copy(config->fallback.cpus, sizeof(config->fallback.cpus), "auto");
-	config->fallback.memory_mb = 256;
+	config->fallback.memory_mb = 64;
 	str_copy(config->fallback.socket_group, sizeof(config->fallback.socket_group), "kvm");
 	config->fallback.socket_mode = 0660;
 	str_copy(config->devices.user, sizeof(config->devices.user), "root");

@@ -12,7 +12,7 @@
 //
 //	[switch]
 //	cpus = auto           # one worker per CPU in the list; auto: one worker, not pinned
-//	memory_mb = 256
+//	memory_mb = 64
 //	socket_group = kvm
 //	socket_mode = 0660
 //

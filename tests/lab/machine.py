@@ -22,7 +22,6 @@ FUNCTION = "0000:00:10.0"  # an emulated NIC behind an IOMMU, the stand-in for a
 CABLE_END = "0000:00:11.0"  # the NIC at the other end of its cable
 NIC_MGMTDEV = f"pci/{FUNCTION}"
 SIM_MGMTDEV = "vdpasim_net"
-SWITCH_CONFIG = "[switch]\nmemory_mb = 64\n"
 
 
 def modprobe(*names: str) -> None:
@@ -76,7 +75,7 @@ class Machine(Node):
     """A node in the machine's own network, with the bridge vmbr0."""
 
     def __init__(self, build: Path, pools: str = "") -> None:
-        super().__init__(build, SWITCH_CONFIG + pools, own_network=False)
+        super().__init__(build, pools, own_network=False)
         hide_unused_drivers()
         self.run("ip", "link", "add", BRIDGE, "type", "bridge")
         self.run("ip", "link", "set", BRIDGE, "up")
