@@ -21,8 +21,8 @@
 // How long to poll after the last frame. A wake-up costs about 5 us here and as much for the
 // guest's kick.
 #define POLL_US 50
-// Ports that say frames wait but give none (no buffers left, a broken ring) are asked again so
-// often.
+// Ports that say frames wait but give none (a ring without a kick, frames that were all dropped)
+// are asked again so often.
 #define FRUITLESS_RETRY_MS 1
 // Nothing needs this; a descriptor that fails to wake us costs no more than this.
 #define SLEEP_MAX_MS 1000
