@@ -13,15 +13,14 @@
 
 #include "fallback/socket_path.h"
 #include "fallback/vhost/discard.h"
-#include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"
 #include "vdpad/util/log.h"
 #include "vdpad/util/parse.h"
 
 #define BACKLOG_PEERS 8
 #define TIMER_ACCURACY_US 1000
-// When a peer cannot be accepted for want of descriptors, and would be announced again at once.
-#define ACCEPT_PAUSE_MS 100
+// When a peer cannot be accepted, and would be announced again at once.
+#define ACCEPT_PAUSE_MS 20
 
 struct vhost_peer {
 	char path[SOCKET_PATH_SIZE];
@@ -140,17 +139,25 @@ static void pause_accepting(struct vhost_peer *peer) {
 
 static int on_connection(sd_event_source *source, int listen_fd, uint32_t revents, void *userdata) {
 	struct vhost_peer *peer = userdata;
-	int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd;
 
 	(void)source, (void)revents;
+	// A VM that is started again may be here before the end of its last one was seen.
+	if (peer->session != NULL)
+		run_session(peer);
+	// To turn somebody away is to close a socket, which may hang as well. So while descriptors of
+	// this port's peers are being closed, others wait in the queue, of which the kernel knows the
+	// end. Mostly they wait for a thread of ours to get its turn.
+	if (discard_is_hung(peer->session_config.arg)) {
+		pause_accepting(peer);
+		return 0;
+	}
+	fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0) {
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			pause_accepting(peer);
 		return 0;
 	}
-	// A VM that is started again may be here before the end of its last one was seen.
-	if (peer->session != NULL)
-		run_session(peer);
 	if (peer->session != NULL) {
 		discard_socket(fd, peer->session_config.arg);
 		return 0;
@@ -235,7 +242,7 @@ void vhost_peer_free(struct vhost_peer *peer) {
 	sd_event_source_disable_unref(peer->accept_pause);
 	if (peer->path[0] != '\0')
 		unlink(peer->path);
-	close_keep_errno(peer->listen_fd);
+	discard_socket(peer->listen_fd, peer->session_config.arg); // with all who wait there
 	free(peer);
 }
 
