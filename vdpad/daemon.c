@@ -12,10 +12,10 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "vdpad/bus_api.h"
-#include "vdpad/capability.h"
+#include "vdpad/bus/bus_api.h"
 #include "vdpad/daemon_state.h"
 #include "vdpad/lock.h"
+#include "vdpad/model/capability.h"
 #include "vdpad/request.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"

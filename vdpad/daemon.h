@@ -10,16 +10,16 @@
 #include <systemd/sd-event.h>
 #include <systemd/sd-id128.h>
 
-#include "vdpad/backend_external.h"
-#include "vdpad/backend_switch.h"
-#include "vdpad/config.h"
-#include "vdpad/facts.h"
+#include "vdpad/backend/backend_external.h"
+#include "vdpad/backend/backend_switch.h"
+#include "vdpad/backend/restore.h"
+#include "vdpad/config/config.h"
 #include "vdpad/hardware.h"
 #include "vdpad/hub.h"
-#include "vdpad/network.h"
+#include "vdpad/model/facts.h"
+#include "vdpad/model/network.h"
 #include "vdpad/port_set.h"
-#include "vdpad/restore.h"
-#include "vdpad/store.h"
+#include "vdpad/store/store.h"
 #include "vdpad/util/error.h"
 
 struct bus_api;

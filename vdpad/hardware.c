@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "vdpad/daemon.h"
-#include "vdpad/pool.h"
+#include "vdpad/model/pool.h"
 #include "vdpad/util/ipc.h"
 
 #define DEVICES_SIZE (FACTS_MAX_DPDK_VDPA * PCI_ADDRESS_SIZE)

@@ -5,13 +5,13 @@
 
 #include <systemd/sd-bus.h>
 
-#include "vdpad/backend_dpdk.h"
-#include "vdpad/backend_vdpa.h"
-#include "vdpad/dpdk_view.h"
-#include "vdpad/vdpa_functions.h"
-#include "vdpad/vdpa_restore.h"
-#include "vdpad/vdpa_stats.h"
-#include "vdpad/vdpa_view.h"
+#include "vdpad/backend/backend_dpdk.h"
+#include "vdpad/backend/backend_vdpa.h"
+#include "vdpad/backend/dpdk_view.h"
+#include "vdpad/backend/vdpa_functions.h"
+#include "vdpad/backend/vdpa_restore.h"
+#include "vdpad/backend/vdpa_stats.h"
+#include "vdpad/backend/vdpa_view.h"
 
 struct daemon;
 

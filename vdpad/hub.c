@@ -17,8 +17,8 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-#include "vdpad/capability.h"
 #include "vdpad/hub_listen.h"
+#include "vdpad/model/capability.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/clock.h"
 #include "vdpad/util/ipc.h"

@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vdpad/bus_dict.h"
+#include "vdpad/bus/bus_dict.h"
 #include "vdpad/daemon.h"
-#include "vdpad/pool.h"
+#include "vdpad/model/pool.h"
+#include "vdpad/model/vdpa_fit.h"
 #include "vdpad/provision.h"
 #include "vdpad/provision_check.h"
 #include "vdpad/util/cleanup.h"
 #include "vdpad/util/ipc.h"
 #include "vdpad/util/log.h"
-#include "vdpad/vdpa_fit.h"
 
 #define DEVICE "vdpad-GENERATION" // whose number is known when the port is added
 #define TEXT_SIZE 512

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vdpad/port.h"
+#include "vdpad/model/port.h"
 #include "vdpad/util/error.h"
 
 enum port_act {

@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-#include "vdpad/decide.h"
-#include "vdpad/network.h"
+#include "vdpad/model/decide.h"
+#include "vdpad/model/network.h"
 #include "vdpad/port_set.h"
 
 struct daemon;

@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "vdpad/decide.h"
+#include "vdpad/model/decide.h"
 #include "vdpad/provision.h"
 
 struct act {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vdpad/bus_api.h"
+#include "vdpad/bus/bus_api.h"
 #include "vdpad/daemon.h"
 #include "vdpad/provision_act.h"
 #include "vdpad/provision_check.h"

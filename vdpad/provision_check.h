@@ -3,8 +3,8 @@
 
 #pragma once
 
-#include "vdpad/decide.h"
-#include "vdpad/port.h"
+#include "vdpad/model/decide.h"
+#include "vdpad/model/port.h"
 #include "vdpad/util/error.h"
 
 struct daemon;

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "vdpad/bus_dict.h"
+#include "vdpad/bus/bus_dict.h"
 #include "vdpad/daemon.h"
 #include "vdpad/provision.h"
 #include "vdpad/util/cleanup.h"

@@ -14,7 +14,7 @@
 
 #include <systemd/sd-bus.h>
 
-#include "vdpad/port.h"
+#include "vdpad/model/port.h"
 #include "vdpad/util/error.h"
 
 #define REQUEST_GRACE_MS 3000 // ten times what a worker needs to be back

@@ -6,15 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vdpad/config.h"
+#include "vdpad/config/config.h"
 #include "vdpad/ctl/client.h"
 #include "vdpad/ctl/command.h"
 #include "vdpad/ctl/explain.h"
 #include "vdpad/ctl/print.h"
-#include "vdpad/decide.h"
-#include "vdpad/facts.h"
-#include "vdpad/network.h"
-#include "vdpad/pool.h"
+#include "vdpad/model/decide.h"
+#include "vdpad/model/facts.h"
+#include "vdpad/model/network.h"
+#include "vdpad/model/pool.h"
 
 static int read_name(const char *name, struct port_spec *spec, struct error *e) {
 	if (!port_name_is_valid(name))

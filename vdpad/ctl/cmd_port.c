@@ -8,7 +8,7 @@
 #include "vdpad/ctl/command.h"
 #include "vdpad/ctl/plan.h"
 #include "vdpad/ctl/print.h"
-#include "vdpad/port.h"
+#include "vdpad/model/port.h"
 
 // What is wrong in the words of the command line needs no daemon to say it.
 static int check_pairs(const struct request *request, struct error *e) {

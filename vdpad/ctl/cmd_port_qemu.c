@@ -19,7 +19,7 @@
 #include "vdpad/ctl/port_qemu.h"
 #include "vdpad/ctl/print.h"
 #include "vdpad/ctl/program.h"
-#include "vdpad/qemu_args.h"
+#include "vdpad/model/qemu_args.h"
 
 #define DEFAULT_MEMORY "1g"
 

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vdpad/port.h"
-#include "vdpad/profile.h"
+#include "vdpad/model/port.h"
+#include "vdpad/model/profile.h"
 
 static const char *const set_keys[] = {"network", "vlan",     "trunks", "rate",
                                        "link",    "lifetime", NULL};

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "vdpad/ctl/command.h"
-#include "vdpad/pool.h"
+#include "vdpad/model/pool.h"
 #include "vdpad/util/parse.h"
 
 #define MAX_WORDS 64

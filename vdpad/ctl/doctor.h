@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#include "vdpad/facts.h"
+#include "vdpad/model/facts.h"
 #include "vdpad/util/cleanup.h"
 
 #define DOCTOR_MAX_FINDINGS 96 // a pool may be one

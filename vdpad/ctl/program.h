@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "vdpad/qemu_args.h"
+#include "vdpad/model/qemu_args.h"
 
 // Run @argv (searched in PATH, no shell) and take the first line that it prints, without its newline.
 // Returns 0, -ENOENT if there is no such program, -ETIMEDOUT if it does not end within @timeout_ms

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "vdpad/ctl/command.h"
-#include "vdpad/port.h"
+#include "vdpad/model/port.h"
 
 #define MAX_WORDS 80
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vdpad/config.h"
+#include "vdpad/config/config.h"
 #include "vdpad/ctl/command.h"
 #include "vdpad/util/cleanup.h"
 

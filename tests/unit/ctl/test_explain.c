@@ -13,7 +13,7 @@
 
 #include "tests/unit/ctl/capture.h"
 #include "vdpad/ctl/command.h"
-#include "vdpad/facts.h"
+#include "vdpad/model/facts.h"
 
 static char facts_path[] = "/tmp/test-explain.XXXXXX";
 

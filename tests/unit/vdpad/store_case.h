@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "vdpad/store.h"
+#include "vdpad/store/store.h"
 
 struct store_seen {
 	struct port ports[8];

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "vdpad/capability.h"
+#include "vdpad/model/capability.h"
 
 static void words_are_read_as_they_are_written(void **state) {
 	char text[CAPABILITY_TEXT_SIZE];

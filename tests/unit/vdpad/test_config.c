@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-#include "vdpad/conf_file.h"
-#include "vdpad/config.h"
+#include "vdpad/config/conf_file.h"
+#include "vdpad/config/config.h"
 
 static struct config *parse(const char *text) {
 	struct config *config = NULL;

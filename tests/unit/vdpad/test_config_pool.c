@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "vdpad/config.h"
-#include "vdpad/pool.h"
+#include "vdpad/config/config.h"
+#include "vdpad/model/pool.h"
 
 static struct config *parse(const char *text) {
 	struct config *config = NULL;

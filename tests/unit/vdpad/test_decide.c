@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "vdpad/decide.h"
+#include "vdpad/model/decide.h"
 
 static struct facts facts;
 static struct network network;

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "vdpad/capability.h"
-#include "vdpad/decide.h"
+#include "vdpad/model/capability.h"
+#include "vdpad/model/decide.h"
 #include "vdpad/util/ipc.h"
 
 #define TAKES_ALL                                                               \

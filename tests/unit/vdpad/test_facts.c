@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "tests/unit/unit.h"
-#include "vdpad/facts.h"
+#include "vdpad/model/facts.h"
 #include "vdpad/util/cleanup.h"
 
 static struct facts facts;

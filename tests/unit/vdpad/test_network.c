@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "vdpad/network.h"
+#include "vdpad/model/network.h"
 
 struct fixture {
 	struct config *config;

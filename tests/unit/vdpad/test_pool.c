@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-#include "vdpad/pool.h"
+#include "vdpad/model/pool.h"
 
 static void only_whole_pci_addresses_are_valid(void **state) {
 	static const char *const wrong[] = {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vdpad/port.h"
+#include "vdpad/model/port.h"
 #include "vdpad/util/cleanup.h"
 
 static void refuses(const char *key, const char *value, const char *sentence) {

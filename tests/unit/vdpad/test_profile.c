@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "vdpad/profile.h"
+#include "vdpad/model/profile.h"
 
 static void names_are_found_and_others_are_not(void **state) {
 	(void)state;

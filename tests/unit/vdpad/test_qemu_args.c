@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vdpad/qemu_args.h"
+#include "vdpad/model/qemu_args.h"
 #include "vdpad/util/cleanup.h"
 
 static const struct qemu_version old_qemu = {7, 2}, new_qemu = {10, 0};

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vdpad/profile.h"
-#include "vdpad/reconcile.h"
+#include "vdpad/backend/reconcile.h"
+#include "vdpad/model/profile.h"
 #include "vdpad/util/cleanup.h"
 
 // Wanted: ports a and b on vmbr0. Reported: exactly that. Each test spoils something.

@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "vdpad/socket_scan.h"
+#include "vdpad/backend/socket_scan.h"
 #include "vdpad/util/cleanup.h"
 
 #define HEAD "Num       RefCount Protocol Flags    Type St Inode Path\n"

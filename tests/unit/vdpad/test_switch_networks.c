@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vdpad/switch_networks.h"
+#include "vdpad/backend/switch_networks.h"
 #include "vdpad/util/cleanup.h"
 
 #define MAX_CALLS 8

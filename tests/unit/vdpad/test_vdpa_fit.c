@@ -6,8 +6,8 @@
 #include <linux/virtio_net.h>
 
 #include "tests/unit/unit.h"
+#include "vdpad/model/vdpa_fit.h"
 #include "vdpad/util/ipc.h"
-#include "vdpad/vdpa_fit.h"
 
 #define BIT(name) (UINT64_C(1) << (name))
 #define TRANSPORT (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ACCESS_PLATFORM))

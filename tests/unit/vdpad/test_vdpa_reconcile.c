@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vdpad/backend/vdpa_reconcile.h"
 #include "vdpad/util/cleanup.h"
-#include "vdpad/vdpa_reconcile.h"
 
 #define WORLDS 20000
 #define MAX_PORTS 8
