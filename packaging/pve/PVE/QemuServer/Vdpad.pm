@@ -26,8 +26,11 @@ my $RECONNECT_S = 1;
 
 my $PORT_DIR = '/run/vdpad/port';
 
+# The MTU that a guest takes without being told.
+my $DEFAULT_MTU = 1500;
+
 # Device properties that qemu-server decides; those of vdpad's profile win over all others.
-my %QEMU_SERVERS_OWN = map { $_ => 1 } qw(id netdev mac bus addr bootindex host_mtu mq vectors);
+my %QEMU_SERVERS_OWN = map { $_ => 1 } qw(id netdev mac bus addr bootindex mq vectors);
 
 my %POLICY = (
     auto => 'auto',
@@ -214,7 +217,8 @@ sub rate_bits($rate) { return int($rate * 1024 * 1024) * 8 }
 sub planned_plug($vmid, $nic, $kind, $mtu, $qemu) {
     my $name = port_name($vmid, $nic->{id});
     my $queues = ($nic->{net}->{queues} // 0) > 1 ? $nic->{net}->{queues} : 1;
-    my $plug = { kind => $kind, mtu => $mtu, device => '' };
+    my $plug = { kind => $kind, mtu => $mtu, device => 'virtio-net-pci' };
+    $plug->{device} .= ",host_mtu=$mtu" if $mtu != $DEFAULT_MTU;
     if ($kind eq 'vdpa') {
         $plug->{path} = "$PORT_DIR/$name.vdpa";
         $plug->{netdev} = "vhost-vdpa,id=vdpad-$name,vhostdev=$plug->{path},queues=$queues";
@@ -263,13 +267,16 @@ sub netdev($plug, $id) {
     );
 }
 
-# qemu-server's -device with the plug's feature switches and ring sizes.
+# qemu-server's -device with the plug's feature switches, ring sizes and host_mtu. qemu-server always
+# writes the latter. A vDPA device was asked for an MTU only where vdpad names one: of another, QEMU
+# would tell the guest that it has one, and the guest would read 0.
 sub device($text, $plug) {
     my (undef, @wanted) = split_options($plug->{device});
     my %wanted = map { $_->[0] => $_->[1] } grep { !$QEMU_SERVERS_OWN{ $_->[0] } } @wanted;
     my @options;
     for my $option (split_options($text)) {
         my ($key, $value) = $option->@*;
+        next if $key eq 'host_mtu' && !exists($wanted{$key});
         push @options, [$key, exists($wanted{$key}) ? delete($wanted{$key}) : $value];
     }
     push @options, grep { exists($wanted{ $_->[0] }) } @wanted;
