@@ -21,7 +21,9 @@
 
 #define SOCKET_TABLE "/proc/net/unix"
 #define WATCH_INTERVAL_MS 500
-#define SETTLE_MS 20 // from a socket's bind(), which makes the file, to its listen()
+#define LINK_SUFFIX ".sock"
+#define NEW_LINK_SUFFIX ".new" // until it takes the place of the link
+#define SETTLE_MS 20           // from a socket's bind(), which makes the file, to its listen()
 #define FOLDER_EVENTS \
 	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_ONLYDIR)
 
@@ -80,7 +82,7 @@ static int link_make(const char *link, const char *target, struct error *e) {
 
 	if (readlink(link, there, sizeof(there) - 1) > 0 && strcmp(there, target) == 0)
 		return 0;
-	snprintf(temporary, sizeof(temporary), "%s.new", link);
+	snprintf(temporary, sizeof(temporary), "%s" NEW_LINK_SUFFIX, link);
 	(void)unlink(temporary);
 	if (symlink(target, temporary) < 0 || rename(temporary, link) < 0) {
 		error_set(e, errno, "cannot make the link %s: %s", link, strerror(errno));
@@ -98,22 +100,29 @@ static void link_remove(const char *link) {
 		log_warn("the link %s stays: %s", link, strerror(errno));
 }
 
-static bool has_link(const struct daemon *d, const char *file, size_t name_len) {
+// "vm1.sock" of a port of ours
+static bool has_link(const struct daemon *d, const char *file) {
+	size_t len = strlen(file) - strlen(LINK_SUFFIX);
 	char name[PORT_NAME_SIZE];
 	const struct managed_port *port;
 
-	if (name_len >= sizeof(name))
+	if (len >= sizeof(name))
 		return false;
-	memcpy(name, file, name_len);
-	name[name_len] = '\0';
+	memcpy(name, file, len);
+	name[len] = '\0';
 	port = port_set_find(&d->ports, name);
 	return port != NULL && port->port.backend == BACKEND_EXTERNAL;
 }
 
+static bool ends_with(const char *text, const char *end) {
+	size_t len = strlen(text), end_len = strlen(end);
+
+	return len > end_len && strcmp(text + len - end_len, end) == 0;
+}
+
 // Links of ports whose creation was undone, or that were deleted when vdpad ended: the switch would
-// not listen where one is.
+// not listen where one is. And those that were not yet in their place.
 static void sweep_links(const struct daemon *d) {
-	static const char suffix[] = ".sock";
 	char folder[PORT_PATH_SIZE], link[PORT_PATH_SIZE + NAME_MAX + 1];
 	const struct dirent *entry;
 	DIR *dir;
@@ -123,13 +132,12 @@ static void sweep_links(const struct daemon *d) {
 	snprintf(folder, sizeof(folder), "%s/%s", d->options.run_dir, IPC_PORT_DIR);
 	dir = opendir(folder);
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
-		size_t len = strlen(entry->d_name);
+		const char *file = entry->d_name;
 
-		if (len <= strlen(suffix) ||
-		    strcmp(entry->d_name + len - strlen(suffix), suffix) != 0 ||
-		    has_link(d, entry->d_name, len - strlen(suffix)))
+		if (!ends_with(file, LINK_SUFFIX NEW_LINK_SUFFIX) &&
+		    (!ends_with(file, LINK_SUFFIX) || has_link(d, file)))
 			continue;
-		snprintf(link, sizeof(link), "%s/%s", folder, entry->d_name);
+		snprintf(link, sizeof(link), "%s/%s", folder, file);
 		link_remove(link);
 	}
 	if (dir != NULL)
@@ -152,6 +160,13 @@ static void degraded(struct port *port, const char *fmt, ...) {
 	va_end(ap);
 }
 
+// Whether the port was made for what [socket NAME] says now.
+static bool fits(const struct port *port, const struct socket_config *socket) {
+	return strcmp(socket->network, port->spec.network) == 0 &&
+		socket->qemu_listens == port->qemu_listens &&
+		(!socket->qemu_listens || strcmp(socket->path, port->path) == 0);
+}
+
 // State and reason of @port by what its socket does; @socket is NULL when it is not configured.
 static void judge(
 	struct port *port, const struct socket_config *socket, const struct socket_use *use
@@ -165,7 +180,7 @@ static void judge(
 			"the port",
 			name, name
 		);
-	} else if (strcmp(socket->network, port->spec.network) != 0 || socket->qemu_listens != port->qemu_listens || (socket->qemu_listens && strcmp(socket->path, port->path) != 0)) {
+	} else if (!fits(port, socket)) {
 		degraded(
 			port,
 			"[socket %s] has another network, mode or path now: stop the VM, delete "
@@ -211,13 +226,15 @@ static void enter(struct daemon *d, struct managed_port *port, const struct port
 	daemon_port_changed(d, port);
 }
 
+// A link that no longer fits stays as it is: a VM must not get into another network by connecting again.
 static void care_for(struct daemon *d, struct managed_port *port, const struct socket_use *uses) {
 	const struct socket_config *socket = config_find_socket(d->config, port->port.spec.socket);
 	struct port seen = port->port;
 	struct error e;
 
 	judge(&seen, socket, socket != NULL ? &uses[socket - d->config->sockets] : NULL);
-	if (socket != NULL && !seen.qemu_listens && link_make(seen.path, socket->path, &e) < 0)
+	if (socket != NULL && fits(&seen, socket) && !seen.qemu_listens &&
+	    link_make(seen.path, socket->path, &e) < 0)
 		degraded(&seen, "%s", e.text);
 	enter(d, port, &seen);
 }
@@ -354,7 +371,7 @@ static int prepare(
 }
 
 static const struct backend_ops ops = {
-	.path_suffix = ".sock",
+	.path_suffix = LINK_SUFFIX,
 	.prepare = prepare,
 	.create = create,
 	.change = change,

@@ -224,22 +224,47 @@ static void a_socket_that_left_the_configuration_degrades_its_port(void **state)
 	assert_non_null(strstr(find(f, "vm2")->reason, "another network, mode or path"));
 }
 
-// vdpad was killed after it made the link and before anybody was told that the port exists.
+// Its VM connects again when the other switch restarts, and must not land somewhere else by that.
+static void a_link_does_not_follow_its_socket_into_another_network(void **state) {
+	struct fixture *f = *state;
+	char target[128];
+	struct error e;
+	FILE *file;
+
+	assert_int_equal(ADD("vm1", "lab", "socket", "s1").code, 0);
+	file = fopen(f->node.config, "w");
+	assert_non_null(file);
+	fputs("[networks]\nbridges = no\n[network lab]\nuplink = none\n"
+	      "[network other]\nuplink = none\n[socket s1]\nnetwork = other\npath = /run/other\n",
+	      file);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(daemon_reload(f->node.d, &e), 0);
+	WAIT_STATE("vm1", PORT_DEGRADED);
+	assert_non_null(strstr(find(f, "vm1")->reason, "another network, mode or path"));
+	read_link(find(f, "vm1")->path, target, sizeof(target));
+	assert_string_equal(target, f->client.sun_path);
+}
+
+// vdpad was killed after it made the link and before anybody was told that the port exists, or before
+// the link was in its place.
 static void a_link_without_a_port_is_swept_away(void **state) {
 	struct fixture *f = *state;
-	char left[128], socket[128];
+	char left[128], new[128], socket[128];
 	struct error e;
 	struct stat st;
 
+	snprintf(new, sizeof(new), "%s/port/vm9.sock.new", f->node.run_dir);
 	snprintf(left, sizeof(left), "%s/port/vm7.sock", f->node.run_dir);
 	snprintf(socket, sizeof(socket), "%s/port/vm8.sock", f->node.run_dir);
 	assert_int_equal(store_set_trusted(f->node.d->store, &e), 0);
 	node_stop_vdpad(&f->node);
 	assert_int_equal(symlink(f->client.sun_path, left), 0);
+	assert_int_equal(symlink(f->client.sun_path, new), 0);
 	strcpy(f->server.sun_path, socket);
 	close(listen_on(&f->server)); // of the switch
 	node_start_vdpad(&f->node);
 	assert_int_equal(lstat(left, &st), -1);
+	assert_int_equal(lstat(new, &st), -1);
 	assert_int_equal(lstat(socket, &st), 0);
 	assert_int_equal(lstat(f->client.sun_path, &st), 0);
 }
@@ -269,6 +294,7 @@ int main(void) {
 		WITH_NODE(where_qemu_listens_it_is_seen_whether_the_other_switch_came),
 		WITH_NODE(a_restart_of_vdpad_finds_ports_and_links_again),
 		WITH_NODE(a_socket_that_left_the_configuration_degrades_its_port),
+		WITH_NODE(a_link_does_not_follow_its_socket_into_another_network),
 		WITH_NODE(a_link_without_a_port_is_swept_away),
 		WITH_NODE(the_switch_gives_a_network_up_though_a_socket_stays_on_it),
 	};
