@@ -51,11 +51,14 @@ sub forget() {
 
 # Is the bridge's name a network of vdpad and no interface of the host? While vdpad does not answer it
 # may be one: nobody else can serve it, and a running VM's NIC must not pass for a TAP (to be changed as
-# one, or migrated) because of that.
+# one, or migrated) because of that. The network that vdpad makes of each Linux bridge is asked for by
+# backend= only: a bridge that is away while the host's network is set up anew must not change hands.
 sub serves($bridge) {
     return 0 if lstat("$interface_dir/$bridge") || !was_started();
     my ($networks) = networks();
-    return !$networks || $networks->{$bridge} ? 1 : 0;
+    return 1 if !$networks;
+    my $network = $networks->{$bridge} // return 0;
+    return ($network->{bridge} // '') ne $bridge ? 1 : 0;
 }
 
 # A parsed net, as qemu-server hands it around, as a nic of ours or undef.
