@@ -25,7 +25,8 @@ int provision_check(
 );
 
 // The port that provision_add() would make of @request, as far as it can be known before: with its
-// backend and path, without a generation. Nothing is changed. Returns 0 or -errno, as it would fail.
+// backend and path, without a generation. Nothing is changed. Returns 0 or -errno, as it would fail; if
+// there is a port of that name, as if the new one came into its place.
 int provision_plan(
 	struct daemon *d, const struct port_spec *request, struct port *ret_port, struct error *e
 );

@@ -270,6 +270,8 @@ int provision_plan(
 	int r;
 
 	r = provision_check(d, request, &port.spec, &network, &decision, e);
+	if (r == 0 && port_set_find(&d->ports, request->name) == NULL)
+		r = provision_check_new(d, &port.spec, e);
 	if (r < 0)
 		return r;
 	if (decision.chosen == NULL)

@@ -224,6 +224,32 @@ static void a_socket_that_left_the_configuration_degrades_its_port(void **state)
 	assert_non_null(strstr(find(f, "vm2")->reason, "another network, mode or path"));
 }
 
+static int preview(struct fixture *f, const char *port, const char *socket) {
+	const char *pairs[] = {"network", "lab",  "mac", "02:00:00:00:00:01",
+	                       "socket",  socket, NULL};
+	struct answer answer;
+
+	node_ask(&f->node, "PreviewPort", port, pairs, &answer);
+	node_wait(&f->node, answer.code != -1);
+	return answer.code;
+}
+
+static void a_preview_makes_nothing_and_fails_as_the_port_would(void **state) {
+	struct fixture *f = *state;
+	char path[128];
+	struct stat st;
+
+	assert_int_equal(preview(f, "vm1", "s1"), 0);
+	assert_int_equal(f->node.d->ports.n, 0);
+	snprintf(path, sizeof(path), "%s/port/vm1.sock", f->node.run_dir);
+	assert_int_equal(lstat(path, &st), -1);
+	assert_int_equal(preview(f, "vm1", "s9"), ENOTSOCK);
+	assert_int_equal(ADD("vm1", "lab", "socket", "s1", "mac", "02:00:00:00:00:01").code, 0);
+	assert_int_equal(preview(f, "vm2", "s1"), EEXIST);
+	assert_int_equal(preview(f, "vm2", "s2"), EEXIST); // its MAC
+	assert_int_equal(preview(f, "vm1", "s2"), 0);      // in the place of the one that is there
+}
+
 // Its VM connects again when the other switch restarts, and must not land somewhere else by that.
 static void a_link_does_not_follow_its_socket_into_another_network(void **state) {
 	struct fixture *f = *state;
@@ -294,6 +320,7 @@ int main(void) {
 		WITH_NODE(where_qemu_listens_it_is_seen_whether_the_other_switch_came),
 		WITH_NODE(a_restart_of_vdpad_finds_ports_and_links_again),
 		WITH_NODE(a_socket_that_left_the_configuration_degrades_its_port),
+		WITH_NODE(a_preview_makes_nothing_and_fails_as_the_port_would),
 		WITH_NODE(a_link_does_not_follow_its_socket_into_another_network),
 		WITH_NODE(a_link_without_a_port_is_swept_away),
 		WITH_NODE(the_switch_gives_a_network_up_though_a_socket_stays_on_it),
