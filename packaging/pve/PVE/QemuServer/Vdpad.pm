@@ -169,9 +169,12 @@ sub plan_problem($nic, $plan, $is_now = 1) {
     return "nothing on this node can serve it (" . join('; ', @reasons) . ")";
 }
 
-# Of the keys in which two NICs differ, does one need what $backend, a candidate of `explain`, lacks?
-sub lacks_for_change($plan, $backend, $old, $new) {
-    my ($candidate) = grep { $_->{backend} eq $backend } ($plan->{candidates} // [])->@*;
+# Of the keys in which two NICs differ, does one need what the candidate of `explain` lacks that $port, as
+# vdpad shows it, is on? Each pool of hardware is a candidate of its own.
+sub lacks_for_change($plan, $port, $old, $new) {
+    my ($candidate) =
+        grep { $_->{backend} eq $port->{backend} && ($_->{pool} // '') eq ($port->{pool} // '') }
+        ($plan->{candidates} // [])->@*;
     my %offered = map { $_ => 1 } ($candidate->{capabilities} // [])->@*;
     return grep {
         ($old->{net}->{$_} // '') ne ($new->{net}->{$_} // '') && !$offered{ $CAPABILITY{$_} }

@@ -134,10 +134,11 @@ sub needs_replug($vmid, $old, $new) {
     return 0 if !changed($old, $new, qw(bridge tag trunks rate link_down));
 
     my $name = PVE::QemuServer::Vdpad::port_name($vmid, $old->{id});
-    my $backend = PVE::QemuServer::Vdpad::Client::port_show($name)->{backend} // return 0;
+    my $port = PVE::QemuServer::Vdpad::Client::port_show($name);
+    return 0 if !$port->{backend};
     my $plan = PVE::QemuServer::Vdpad::Client::explain($name, $old);
     return 0 if $plan->{status} != 0; # the change will say why
-    return PVE::QemuServer::Vdpad::lacks_for_change($plan->{answer}, $backend, $old, $new) ? 1 : 0;
+    return PVE::QemuServer::Vdpad::lacks_for_change($plan->{answer}, $port, $old, $new) ? 1 : 0;
 }
 
 # Does the guest have to notice, as when a cable is moved?
