@@ -51,7 +51,9 @@ static int prepare_port(
 }
 
 static void undo_create(struct act *act) {
+	struct daemon *d = act->d;
 	struct managed_port *port = act->port;
+	enum backend_kind kind = port->port.backend;
 	struct log_subject subject = {
 		.port = port->port.spec.name,
 		.network = port->port.spec.network,
@@ -68,8 +70,11 @@ static void undo_create(struct act *act) {
 			LOG_ERR, &subject, "port '%s' is undone when vdpad starts again: %s",
 			subject.port, e.text
 		);
-	act_forget(act->d, port);
+	act_forget(d, port);
 	act_end(act, NULL, &act->failure);
+	// What is left on the switch, from before vdpad was started for one, may be what was in the way.
+	if (kind == BACKEND_SWITCH)
+		restore_start(d);
 }
 
 static void on_undone(void *userdata, const struct error *e) {
