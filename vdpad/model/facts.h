@@ -17,6 +17,7 @@
 #define FACTS_MAX_BRIDGES 256
 #define FACTS_MAX_MGMTDEVS 512
 #define FACTS_MAX_DPDK_VDPA 64
+#define FACTS_MAX_SOCKETS 256 // SOCKETS_MAX of the configuration
 #define FACTS_DRIVER_SIZE 32
 
 // What can make vDPA devices, as vdpad-netlink lists it.
@@ -48,7 +49,6 @@ struct pool_facts {
 	bool pf_is_there; // POOL_VF, POOL_SF: the node has such a PCI device
 	uint32_t n_ports; // of ours
 };
-#define FACTS_MAX_SOCKETS 256 // SOCKETS_MAX of the configuration
 
 struct bridge_facts {
 	char name[NETWORK_NAME_SIZE];
@@ -109,8 +109,7 @@ struct facts {
 
 // Read from sysfs, procfs and /lib/modules below @root ("" for the real ones) what can be read there.
 // What only the daemon knows (fallback, netlink_connected, management devices, pools, sockets) is left
-// alone. Never fails: what cannot be
-// read is absent.
+// alone. Never fails: what cannot be read is absent.
 void facts_collect(const char *root, struct facts *facts);
 
 // New reference, owned by the caller.

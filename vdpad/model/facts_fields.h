@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The JSON form of facts: tables that serve both ways. Private to facts.c and facts_hardware.c.
+// What facts_json.c has tables of: the members of an object, to JSON and back. Private to the two.
 
 #pragma once
 
@@ -34,11 +34,3 @@ void fact_object_to_json(json_t *json, const struct fact *table, size_t n, const
 int fact_object_from_json(
 	const json_t *json, const struct fact *table, size_t n, void *object, struct error *e
 );
-
-// Lists "mgmtdevs", "dpdk_vdpa" and "pools" of a snapshot.
-void facts_hardware_to_json(const struct facts *facts, json_t *json);
-int facts_hardware_from_json(const json_t *json, struct facts *facts, struct error *e);
-
-// The list "sockets".
-void facts_sockets_to_json(const struct facts *facts, json_t *json);
-int facts_sockets_from_json(const json_t *json, struct facts *facts, struct error *e);
