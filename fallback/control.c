@@ -71,12 +71,6 @@ static int method_del_network(sd_bus_message *m, void *userdata, sd_bus_error *r
 	return reply(m, switch_del_network(control->sw, name, &e), &e, ret_error);
 }
 
-// SetPort's dictionary: without a device, a port of the switch.
-struct port_request {
-	struct switch_port_spec spec;
-	const char *device;
-};
-
 static bool switch_has_port(const struct network_switch *sw, const char *name) {
 	struct switch_port_view view;
 
@@ -88,48 +82,21 @@ static bool switch_has_port(const struct network_switch *sw, const char *name) {
 }
 
 static int set_port(
-	const struct control *control, const char *name, const struct port_request *request,
+	const struct control *control, const char *name, const struct port_spec *spec,
 	struct error *e
 ) {
-	const struct switch_port_spec *spec = &request->spec;
-	bool in_hardware = request->device[0] != '\0';
+	bool in_hardware = spec->device != NULL;
 
 	if (in_hardware ? switch_has_port(control->sw, name) : hw_vdpa_has_port(control->hw, name))
 		return error_set(
 			e, EEXIST, "port '%s' exists with another device; delete it first", name
 		);
-	if (!in_hardware)
-		return switch_set_port(control->sw, name, spec, e);
-	return hw_vdpa_set_port(
-		control->hw, name,
-		&(struct hw_port_spec){
-			.device = request->device,
-			.network = spec->network,
-			.path = spec->path,
-			.mtu_bytes = spec->mtu_bytes,
-			.queue_pairs = spec->queue_pairs,
-			.vlan = spec->vlan,
-			.link_up = spec->link_up,
-			.features = spec->features,
-			.generation = spec->generation,
-		},
-		e
-	);
+	return in_hardware ? hw_vdpa_set_port(control->hw, name, spec, e)
+			   : switch_set_port(control->sw, name, spec, e);
 }
 
 static int method_set_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-	static const struct ipc_field fields[] = {
-		{"network", 's', offsetof(struct port_request, spec.network), true},
-		{"path", 's', offsetof(struct port_request, spec.path), true},
-		{"mtu", 'u', offsetof(struct port_request, spec.mtu_bytes), true},
-		{"queue_pairs", 'u', offsetof(struct port_request, spec.queue_pairs), true},
-		{"vlan", 'u', offsetof(struct port_request, spec.vlan), true},
-		{"link_up", 'b', offsetof(struct port_request, spec.link_up), true},
-		{"features", 't', offsetof(struct port_request, spec.features), true},
-		{"generation", 't', offsetof(struct port_request, spec.generation), true},
-		{"device", 's', offsetof(struct port_request, device), false},
-	};
-	struct port_request request = {.device = ""};
+	struct port_spec spec;
 	struct error e = {0};
 	const char *name;
 	int r;
@@ -137,9 +104,9 @@ static int method_set_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 	r = sd_bus_message_read_basic(m, 's', &name);
 	if (r < 0)
 		return r;
-	r = ipc_dict_read(m, fields, ARRAY_LEN(fields), &request, &e);
+	r = port_spec_read(m, &spec, &e);
 	if (r >= 0)
-		r = set_port(userdata, name, &request, &e);
+		r = set_port(userdata, name, &spec, &e);
 	return reply(m, r, &e, ret_error);
 }
 
@@ -176,14 +143,7 @@ static int append_port(sd_bus_message *m, const struct switch_port_view *view) {
 	r = ipc_entry_open(m, view->name);
 	if (r < 0)
 		return r;
-	ipc_dict_add_s(m, "network", view->spec.network);
-	ipc_dict_add_s(m, "path", view->spec.path);
-	ipc_dict_add_u(m, "mtu", view->spec.mtu_bytes);
-	ipc_dict_add_u(m, "queue_pairs", view->spec.queue_pairs);
-	ipc_dict_add_u(m, "vlan", view->spec.vlan);
-	ipc_dict_add_b(m, "link_up", view->spec.link_up);
-	ipc_dict_add_t(m, "features", view->spec.features);
-	ipc_dict_add_t(m, "generation", view->spec.generation);
+	port_spec_append(m, &view->spec);
 	ipc_dict_add_b(m, "connected", view->status.connected);
 	ipc_dict_add_s(m, "detail", view->status.detail);
 	return ipc_entry_close(m);

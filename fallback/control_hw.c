@@ -15,15 +15,7 @@ static int append_port(sd_bus_message *m, const struct hw_port_view *view) {
 	r = ipc_entry_open(m, view->name);
 	if (r < 0)
 		return r;
-	ipc_dict_add_s(m, "device", view->spec.device);
-	ipc_dict_add_s(m, "network", view->spec.network);
-	ipc_dict_add_s(m, "path", view->spec.path);
-	ipc_dict_add_u(m, "mtu", view->spec.mtu_bytes);
-	ipc_dict_add_u(m, "queue_pairs", view->spec.queue_pairs);
-	ipc_dict_add_u(m, "vlan", view->spec.vlan);
-	ipc_dict_add_b(m, "link_up", view->spec.link_up);
-	ipc_dict_add_t(m, "features", view->spec.features);
-	ipc_dict_add_t(m, "generation", view->spec.generation);
+	port_spec_append(m, &view->spec);
 	ipc_dict_add_b(m, "connected", view->connected);
 	ipc_dict_add_s(m, "detail", view->detail);
 	return ipc_entry_close(m);

@@ -253,25 +253,15 @@ bool hw_vdpa_has_port(const struct hw_vdpa *hw, const char *name) {
 }
 
 // The first key that differs, or NULL.
-static const char *difference(const struct hw_port_spec *a, const struct hw_port_spec *b) {
+static const char *difference(const struct port_spec *a, const struct port_spec *b) {
 	if (strcmp(a->device, b->device) != 0)
 		return "device";
 	if (strcmp(a->network, b->network) != 0)
 		return "network";
-	if (strcmp(a->path, b->path) != 0)
-		return "path";
-	if (a->mtu_bytes != b->mtu_bytes)
-		return "mtu";
-	if (a->queue_pairs != b->queue_pairs)
-		return "queue_pairs";
-	if (a->features != b->features)
-		return "features";
-	if (a->generation != b->generation)
-		return "generation";
-	return NULL;
+	return port_spec_fixed_difference(a, b);
 }
 
-static int check_spec(const char *name, const struct hw_port_spec *spec, struct error *e) {
+static int check_spec(const char *name, const struct port_spec *spec, struct error *e) {
 	if (!port_name_is_valid(name))
 		return error_set(e, EINVAL, "'%s' is no port name", name);
 	if (!network_name_is_valid(spec->network))
@@ -304,7 +294,7 @@ static int check_spec(const char *name, const struct hw_port_spec *spec, struct 
 }
 
 int hw_vdpa_set_port(
-	struct hw_vdpa *hw, const char *name, const struct hw_port_spec *spec, struct error *e
+	struct hw_vdpa *hw, const char *name, const struct port_spec *spec, struct error *e
 ) {
 	struct hw_port *port = find_port(hw, name);
 	struct hw_slot *slot;

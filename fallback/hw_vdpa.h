@@ -16,6 +16,7 @@
 #include <systemd/sd-event.h>
 
 #include "fallback/hw_device.h"
+#include "fallback/port_spec.h"
 #include "fallback/socket_path.h"
 #include "vdpad/util/error.h"
 #include "vdpad/util/parse.h"
@@ -33,22 +34,10 @@ struct hw_vdpa_config {
 	bool pci;            // see struct hw_env
 };
 
-struct hw_port_spec {
-	const char *device;  // PCI address
-	const char *network; // no more than a name here
-	const char *path;
-	uint32_t mtu_bytes; // the device's own is the NIC's; passed on to List()
-	uint32_t queue_pairs;
-	uint32_t vlan; // must be 0
-	bool link_up;  // must be true
-	uint64_t features;
-	uint64_t generation;
-};
-
 // Strings live until the next change.
 struct hw_port_view {
 	const char *name;
-	struct hw_port_spec spec;
+	struct port_spec spec;
 	bool connected; // the guest's driver runs
 	char detail[HW_DETAIL_SIZE];
 	uint64_t connects;
@@ -75,10 +64,10 @@ int hw_vdpa_set_devices(struct hw_vdpa *hw, const char *list, struct error *e);
 
 // Create: take the device from the kernel, then listen on the socket. The same port again is success,
 // another one of that name -EEXIST: nothing of it can change. -EINVAL; -EEXIST for a device that has
-// a port; -EOPNOTSUPP for what the device cannot do; -EPERM at a limit; see hw_device_attach() and
-// socket_path_clear(). The device need not be one of hw_vdpa_set_devices().
+// a port; -EOPNOTSUPP for what the device cannot do, a VLAN or a link that is down; -EPERM at a limit;
+// see hw_device_attach() and socket_path_clear(). The device need not be one of hw_vdpa_set_devices().
 int hw_vdpa_set_port(
-	struct hw_vdpa *hw, const char *name, const struct hw_port_spec *spec, struct error *e
+	struct hw_vdpa *hw, const char *name, const struct port_spec *spec, struct error *e
 );
 bool hw_vdpa_has_port(const struct hw_vdpa *hw, const char *name);
 // Close the socket, which stops the device, then give the device back. Success without such a port.

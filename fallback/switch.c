@@ -314,7 +314,7 @@ static struct port *find_port(const struct network_switch *sw, const char *name)
 	return NULL;
 }
 
-static int check_port_spec(const struct switch_port_spec *spec, struct error *e) {
+static int check_port_spec(const struct port_spec *spec, struct error *e) {
 	if (spec->vlan > MAX_VLAN)
 		return error_set(e, EINVAL, "vlan %u is not within 0 to %d", spec->vlan, MAX_VLAN);
 	if (spec->queue_pairs == 0 || spec->queue_pairs > VHOST_PORT_MAX_QUEUE_PAIRS)
@@ -327,30 +327,13 @@ static int check_port_spec(const struct switch_port_spec *spec, struct error *e)
 	return check_mtu(spec->mtu_bytes, e);
 }
 
-// The first key that differs and cannot be changed, or NULL.
-static const char *fixed_difference(
-	const struct switch_port_spec *a, const struct switch_port_spec *b
-) {
-	if (strcmp(a->path, b->path) != 0)
-		return "path";
-	if (a->mtu_bytes != b->mtu_bytes)
-		return "mtu";
-	if (a->queue_pairs != b->queue_pairs)
-		return "queue_pairs";
-	if (a->features != b->features)
-		return "features";
-	if (a->generation != b->generation)
-		return "generation";
-	return NULL;
-}
-
 // @network is that of @spec.
 static int change_port(
 	struct network_switch *sw, struct port *port, struct network *network,
-	const struct switch_port_spec *spec, struct error *e
+	const struct port_spec *spec, struct error *e
 ) {
-	const char *key = fixed_difference(&port->spec, spec);
-	const struct switch_port_spec old = port->spec;
+	const char *key = port_spec_fixed_difference(&port->spec, spec);
+	const struct port_spec old = port->spec;
 	struct network *old_network = port->network;
 	int r;
 
@@ -400,8 +383,7 @@ static int start_guest_port(struct network_switch *sw, struct port *port, struct
 }
 
 int switch_set_port(
-	struct network_switch *sw, const char *name, const struct switch_port_spec *spec,
-	struct error *e
+	struct network_switch *sw, const char *name, const struct port_spec *spec, struct error *e
 ) {
 	struct port *port = find_port(sw, name);
 	struct network *network = find_network(sw, spec->network);

@@ -12,6 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "fallback/counters.h"
+#include "fallback/port_spec.h"
 #include "fallback/vhost_port.h"
 #include "fallback/worker.h"
 #include "vdpad/util/error.h"
@@ -31,17 +32,6 @@ struct switch_network_spec {
 	uint32_t ageing_s;
 };
 
-struct switch_port_spec {
-	const char *network;
-	const char *path;
-	uint32_t mtu_bytes;
-	uint32_t queue_pairs;
-	uint32_t vlan; // 0: untagged
-	bool link_up;
-	uint64_t features;
-	uint64_t generation;
-};
-
 // A network, a port and an uplink as others see them. Strings live until the next change.
 struct switch_network_view {
 	const char *name;
@@ -51,7 +41,7 @@ struct switch_network_view {
 
 struct switch_port_view {
 	const char *name;
-	struct switch_port_spec spec;
+	struct port_spec spec;
 	struct vhost_port_status status;
 };
 
@@ -89,8 +79,7 @@ int switch_del_network(struct network_switch *sw, const char *name, struct error
 // another key that differs. What the old network has learnt of the port is forgotten.
 // -ENODEV without the network; -EINVAL; -EPERM at the limit; see vhost_port_new().
 int switch_set_port(
-	struct network_switch *sw, const char *name, const struct switch_port_spec *spec,
-	struct error *e
+	struct network_switch *sw, const char *name, const struct port_spec *spec, struct error *e
 );
 // Success if there is no such port.
 int switch_del_port(struct network_switch *sw, const char *name, struct error *e);

@@ -83,7 +83,7 @@ static int group_teardown(void **state) {
 }
 
 static void set_port(int guest, const char *network, uint32_t vlan, bool link_up) {
-	const struct switch_port_spec spec = {
+	const struct port_spec spec = {
 		.network = network,
 		.path = t.paths[guest],
 		.mtu_bytes = 1500,
