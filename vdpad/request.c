@@ -50,8 +50,11 @@ static void request_free(struct request *request) {
 
 // The door
 
+// It is about to be there, or is and has not yet said what it has from before.
 static bool is_due(const struct daemon *d, enum worker worker) {
-	return !hub_is_ready(d->hub, worker) && hub_absent_ms(d->hub, worker) < REQUEST_GRACE_MS;
+	if (!hub_is_ready(d->hub, worker))
+		return hub_absent_ms(d->hub, worker) < REQUEST_GRACE_MS;
+	return worker == WORKER_SWITCH && restore_is_pending(d);
 }
 
 static bool may_be_hardware(enum policy policy) {

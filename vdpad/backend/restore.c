@@ -348,6 +348,11 @@ void restore_start(struct daemon *d) {
 		ask_switch(d);
 }
 
+bool restore_is_pending(const struct daemon *d) {
+	return hub_is_ready(d->hub, WORKER_SWITCH) &&
+		!switch_networks_are_synced(backend_switch_networks(d->fallback));
+}
+
 bool restore_is_needed(const struct daemon *d) {
 	if (!hub_is_ready(d->hub, WORKER_SWITCH) || d->restore.running)
 		return false;

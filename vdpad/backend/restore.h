@@ -26,5 +26,9 @@ struct restore {
 // Does nothing while vdpad-switch is not there: its coming starts a run.
 void restore_start(struct daemon *d);
 
+// Whether vdpad-switch is there and what it has from before is not known yet. A request that is begun now
+// would find in its way what the first run is about to adopt or delete.
+bool restore_is_pending(const struct daemon *d);
+
 // Something is not as it should be, and a run may help.
 bool restore_is_needed(const struct daemon *d);

@@ -316,6 +316,10 @@ void switch_networks_need(
 		start_making(n);
 }
 
+bool switch_networks_are_synced(const struct switch_networks *networks) {
+	return networks->synced;
+}
+
 void switch_networks_synced(struct switch_networks *networks) {
 	struct switch_network *n, *next;
 	struct waiters waiting;

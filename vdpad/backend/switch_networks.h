@@ -47,6 +47,7 @@ void switch_networks_push_uplink(
 );
 // What the switch has is known: the steps of the first reconcile since it came were given.
 void switch_networks_synced(struct switch_networks *networks);
+bool switch_networks_are_synced(const struct switch_networks *networks);
 // Nobody wants it; @tap is its uplink, "" for none.
 void switch_networks_drop(struct switch_networks *networks, const char *name, const char *tap);
 

@@ -234,6 +234,10 @@ static int open_tap(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) 
 		error_set(&e, ENXIO, "there is no Linux bridge '%s'", options.bridge);
 		return error_to_bus(&e, ret_error);
 	}
+	if (find(node->uplinks, node->n_networks, name) < node->n_networks) {
+		error_set(&e, EBUSY, "TAP '%s' is still open", name);
+		return error_to_bus(&e, ret_error);
+	}
 	if (find(node->taps, node->n_taps, name) == node->n_taps)
 		strcpy(node->taps[node->n_taps++], name);
 	return sd_bus_reply_method_return(m, "h", fd);

@@ -237,6 +237,35 @@ static void a_port_that_exists_is_waited_for_after_a_restart_of_the_switch(void 
 	assert_string_equal(answer.state, "ready");
 }
 
+// vdpad was killed while the switch had network lab, and its store knows of no port on it.
+static void leave_network_behind(struct node *node) {
+	workers_are_known(node);
+	node_wait(node, store_is_trusted(node->d->store));
+	node_stop_vdpad(node);
+	strcpy(node->networks[0], "lab");
+	strcpy(node->uplinks[0], "vdp-lab");
+	strcpy(node->taps[0], "vdp-lab");
+	node->n_networks = node->n_taps = 1;
+	node_start_vdpad(node);
+}
+
+static void a_network_left_on_the_switch_is_taken_by_the_first_who_asks(void **state) {
+	struct node *node = *state;
+	struct answer answer;
+
+	leave_network_behind(node);
+	node_add(node, "vm1", "lab", false, &answer);
+	node_netlink_comes(node);
+	node_run(node, A_MOMENT_MS);
+	node_switch_comes(node); // the request goes on before the switch has said what it has
+	node_wait(node, answer.code != -1);
+	assert_string_equal(answer.text, "");
+	assert_int_equal(answer.code, 0);
+	node_del(node, "vm1", &answer);
+	node_wait(node, answer.code != -1);
+	node_wait(node, node->n_networks == 0 && node->n_taps == 0);
+}
+
 static void who_waits_is_answered_when_vdpad_stops(void **state) {
 	struct node *node = *state;
 	struct answer answer;
@@ -440,6 +469,7 @@ int main(void) {
 		WITH_NODE(a_mistake_is_refused_at_once),
 		WITH_NODE(a_port_that_exists_is_waited_for_after_a_restart_of_vdpad),
 		WITH_NODE(a_port_that_exists_is_waited_for_after_a_restart_of_the_switch),
+		WITH_NODE(a_network_left_on_the_switch_is_taken_by_the_first_who_asks),
 		WITH_NODE(who_waits_is_answered_when_vdpad_stops),
 		WITH_NODE(a_port_deleted_without_a_switch_is_gone_with_it),
 		WITH_NODE(ports_whose_push_is_cut_off_are_degraded_and_not_failed),
