@@ -102,34 +102,6 @@ my sub without_nics($original, @args) {
     die $hint ? $err =~ s/\n*\z/ ($hint)\n/r : $err;
 }
 
-my sub with_nics($original, @args) {
-    my ($vmid, $conf, $options) = @args[1, 2, 4];
-    my $nics = nics($conf);
-    return without_nics($original, @args) if !$nics->%*;
-
-    PVE::QemuServer::Vdpad::Port::assert_startable($vmid, $conf, $nics);
-    my $qemu = PVE::QemuServer::kvm_user_version();
-    local $plugs =
-        $options->{'dry-run'}
-        ? PVE::QemuServer::Vdpad::Port::plan($vmid, $nics, $qemu)
-        : PVE::QemuServer::Vdpad::Port::prepare($vmid, $nics, $qemu, 0);
-    if (!$options->{'dry-run'}) { # as pve-bridge does for a TAP
-        for my $id (sort keys $nics->%*) {
-            my ($bridge, $mac) = $nics->{$id}->{net}->@{qw(bridge macaddr)};
-            PVE::Network::SDN::Vnets::add_dhcp_mapping($bridge, $mac, $vmid, $conf->{name});
-        }
-    }
-
-    my @result = $original->(@args);
-    my $cmd = $result[0];
-    PVE::QemuServer::Vdpad::insert_chardevs($cmd, $plugs);
-    my $n_vdpa = n_vdpa($plugs);
-    unshift $cmd->@*,
-        PVE::QemuServer::Vdpad::Hotplug::memlock_prefix($conf, memory_mib($conf), $n_vdpa)
-        if $n_vdpa;
-    return @result;
-}
-
 # The plug of a NIC of ours, undef for others. A NIC that asks for vdpad must never become a TAP.
 my sub plug($net, $id) {
     my $plug = ($plugs // {})->{$id};
@@ -140,59 +112,80 @@ my sub plug($net, $id) {
     return;
 }
 
-# These four are on the way of every VM: the others pass without a copy of their arguments.
-sub _bind_command_line() {
-    my $replace = \&PVE::QemuServer::Vdpad::Guard::replace;
-    $replace->(
-        'PVE::QemuServer::config_to_command',
-        sub ($original) {
-            return sub {
-                goto &$original if PVE::QemuServer::Vdpad::Node::is_plain($_[2]);
-                my @result = with_nics($original, @_);
-                return wantarray ? @result : $result[0];
-            };
-        },
-    );
+# Runs $code while what QEMU is told of the NICs of $of_nics comes from vdpad. Nothing else passes through these
+# wrappers, so that VMs without such NICs do not pay for them.
+my sub with_plugs($of_nics, $code) {
+    local $plugs = $of_nics;
+    no warnings 'redefine';
 
-    $replace->(
-        'PVE::QemuServer::print_netdev_full',
-        sub ($original) {
-            return sub {
-                my ($net, $id) = @_[3, 4];
-                goto &$original if !$plugs && !$net->{backend};
-                my $plug = plug($net, $id) or goto &$original;
-                return PVE::QemuServer::Vdpad::netdev($plug, $id);
-            };
-        },
-    );
+    my $print_netdev_full = \&PVE::QemuServer::print_netdev_full;
+    local *PVE::QemuServer::print_netdev_full = sub (@args) {
+        my ($net, $id) = @args[3, 4];
+        my $plug = plug($net, $id) or return $print_netdev_full->(@args);
+        return PVE::QemuServer::Vdpad::netdev($plug, $id);
+    };
 
-    $replace->(
-        'PVE::QemuServer::print_netdevice_full',
-        sub ($original) {
-            return sub {
-                my ($net, $id) = @_[2, 3];
-                goto &$original if !$plugs && !$net->{backend};
-                my $plug = plug($net, $id) or goto &$original;
-                no warnings 'redefine';
-                local *PVE::Network::read_bridge_mtu = sub { return $plug->{mtu} };
-                return PVE::QemuServer::Vdpad::device($original->(@_), $plug);
-            };
-        },
-    );
+    my $print_netdevice_full = \&PVE::QemuServer::print_netdevice_full;
+    local *PVE::QemuServer::print_netdevice_full = sub (@args) {
+        my ($net, $id) = @args[2, 3];
+        my $plug = plug($net, $id) or return $print_netdevice_full->(@args);
+        local *PVE::Network::read_bridge_mtu = sub { return $plug->{mtu} };
+        return PVE::QemuServer::Vdpad::device($print_netdevice_full->(@args), $plug);
+    };
 
     # The flag that virtio-fs uses makes exactly the memory that a vhost-user back end needs;
     # hugepages are shared without it.
-    $replace->(
-        'PVE::QemuServer::Memory::config',
+    my $memory_config = \&PVE::QemuServer::Memory::config;
+    local *PVE::QemuServer::Memory::config = sub (@args) {
+        my ($conf, $hotplug) = @args[0, 4];
+        if (PVE::QemuServer::Vdpad::wants_shared_memory($plugs)) {
+            die "memory hotplug is not possible with vdpad's vhost-user devices\n" if $hotplug;
+            $args[5] = 1 if !$conf->{hugepages};
+        }
+        return $memory_config->(@args);
+    };
+    return $code->();
+}
+
+my sub with_nics($original, @args) {
+    my ($vmid, $conf, $options) = @args[1, 2, 4];
+    my $nics = nics($conf);
+    return without_nics($original, @args) if !$nics->%*;
+
+    PVE::QemuServer::Vdpad::Port::assert_startable($vmid, $conf, $nics);
+    my $qemu = PVE::QemuServer::kvm_user_version();
+    my $of_nics =
+        $options->{'dry-run'}
+        ? PVE::QemuServer::Vdpad::Port::plan($vmid, $nics, $qemu)
+        : PVE::QemuServer::Vdpad::Port::prepare($vmid, $nics, $qemu, 0);
+    if (!$options->{'dry-run'}) { # as pve-bridge does for a TAP
+        for my $id (sort keys $nics->%*) {
+            my ($bridge, $mac) = $nics->{$id}->{net}->@{qw(bridge macaddr)};
+            PVE::Network::SDN::Vnets::add_dhcp_mapping($bridge, $mac, $vmid, $conf->{name});
+        }
+    }
+
+    my @result = with_plugs($of_nics, sub { return $original->(@args) });
+    my $cmd = $result[0];
+    PVE::QemuServer::Vdpad::insert_chardevs($cmd, $of_nics);
+    my $n_vdpa = n_vdpa($of_nics);
+    unshift $cmd->@*,
+        PVE::QemuServer::Vdpad::Hotplug::memlock_prefix($conf, memory_mib($conf), $n_vdpa)
+        if $n_vdpa;
+    return @result;
+}
+
+# On the way of every VM: others pass without a copy of their arguments, those without any NIC after one look.
+sub _bind_command_line() {
+    PVE::QemuServer::Vdpad::Guard::replace(
+        'PVE::QemuServer::config_to_command',
         sub ($original) {
             return sub {
                 goto &$original
-                    if !$plugs || !PVE::QemuServer::Vdpad::wants_shared_memory($plugs);
-                my @args = @_;
-                my ($conf, $hotplug) = @args[0, 4];
-                die "memory hotplug is not possible with vdpad's vhost-user devices\n" if $hotplug;
-                $args[5] = 1 if !$conf->{hugepages};
-                return $original->(@args);
+                    if index(join(' ', keys $_[2]->%*), 'net') < 0
+                    || PVE::QemuServer::Vdpad::Node::is_plain($_[2]);
+                my @result = with_nics($original, @_);
+                return wantarray ? @result : $result[0];
             };
         },
     );
@@ -209,10 +202,10 @@ my sub vm_deviceplug($original, @args) {
     PVE::QemuServer::Vdpad::Port::assert_startable($vmid, $conf, { $id => $nic });
     PVE::QemuServer::Vdpad::Hotplug::assert_memory_shared($vmid) if $nic->{backend} ne 'vdpa';
     my $qemu = PVE::QemuServer::Vdpad::Hotplug::qemu_version($vmid);
-    local $plugs = PVE::QemuServer::Vdpad::Port::prepare($vmid, { $id => $nic }, $qemu, 1);
+    my $of_nics = PVE::QemuServer::Vdpad::Port::prepare($vmid, { $id => $nic }, $qemu, 1);
     my $result = eval {
-        PVE::QemuServer::Vdpad::Hotplug::assert_no_waiting($vmid, $id, $plugs->{$id});
-        $original->(@args);
+        PVE::QemuServer::Vdpad::Hotplug::assert_no_waiting($vmid, $id, $of_nics->{$id});
+        with_plugs($of_nics, sub { return $original->(@args) });
     };
     if (my $err = $@) {
         eval { PVE::QemuServer::qemu_netdevdel($vmid, $id) }; # qemu-server leaves it in some cases

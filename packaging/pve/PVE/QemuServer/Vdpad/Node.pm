@@ -25,8 +25,6 @@ my $CACHE_S = 5;
 
 my $STATS_PAUSE_S = 60;
 
-my @NET_IDS = map { "net$_" } 0 .. 31; # as qemu-server's $MAX_NETS
-
 my $cache = { until => 0 };
 my $stats_from = 0;
 
@@ -83,8 +81,9 @@ sub nic_of($id, $text) {
 # Does a VM start as if there were no vdpad, whatever vdpad serves? Cheap, as it is asked for each VM.
 sub is_plain($conf) {
     return 1 if $conf->{template};
-    for my $id (@NET_IDS) {
-        my $text = $conf->{$id} // next;
+    for my $id (keys $conf->%*) {
+        next if index($id, 'net') != 0;
+        my $text = $conf->{$id};
         if (index($text, 'backend=') >= 0) {
             my $asked = PVE::QemuServer::Vdpad::backend_of($text);
             return 0 if $asked ne '' && $asked ne 'kernel';
