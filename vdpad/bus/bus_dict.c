@@ -206,6 +206,8 @@ static int append_candidates(sd_bus_message *m, const struct decision *decision)
 		if (r >= 0)
 			r = ipc_dict_add_b(m, "accepted", c->accepted);
 		if (r >= 0)
+			r = ipc_dict_add_b(m, "against_policy", c->is_against_policy);
+		if (r >= 0)
 			r = ipc_dict_add_s(m, "reason", c->reason);
 		if (r >= 0)
 			r = add_capabilities(m, c->capabilities);

@@ -96,9 +96,10 @@ static json_t *decision_to_json(const struct port_spec *spec, const struct decis
 		json_array_append_new(
 			candidates,
 			json_pack(
-				"{s:s, s:s, s:s, s:b, s:s, s:o}", "backend",
+				"{s:s, s:s, s:s, s:b, s:b, s:s, s:o}", "backend",
 				backend_name(c->backend), "pool", c->pool, "resource", c->resource,
-				"accepted", (int)c->accepted, "reason", c->reason, "capabilities",
+				"accepted", (int)c->accepted, "against_policy",
+				(int)c->is_against_policy, "reason", c->reason, "capabilities",
 				words_of(c->capabilities)
 			)
 		);

@@ -70,6 +70,8 @@ static int refuse(const json_t *answer, const char *name, struct error *e) {
 		_cleanup_free_ char *reason = print_text(json_object_get(candidate, "reason"));
 		size_t len = strlen(e->text);
 
+		if (json_is_true(json_object_get(candidate, "against_policy")))
+			continue;
 		snprintf(e->text + len, sizeof(e->text) - len, "; %s: %s", backend, reason);
 	}
 	return r;

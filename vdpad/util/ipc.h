@@ -45,7 +45,8 @@
 //    a step      what is done in words, and the message or the write behind it
 //    Explain     the port_spec_keys as of a port, chosen s (a backend, "" if nothing can serve it),
 //                capabilities as (words of vdpad/model/capability.h: what the chosen one can do for the port),
-//                candidates aa{sv}: backend pool resource reason s, accepted b, capabilities as
+//                candidates aa{sv}: backend pool resource reason s, accepted b, against_policy b (the
+//                policy excludes this backend, whatever the node has), capabilities as
 //    Stats       of one port or uplink: as the switch's Stats() below
 //    Status      version s, pid u, ports networks u, switch netlink vdpa s ("ready", or why it is not)
 //

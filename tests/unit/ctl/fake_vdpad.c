@@ -162,8 +162,9 @@ static int on_explain(sd_bus_message *m, void *userdata, sd_bus_error *ret_error
 	}
 	return sd_bus_reply_method_return(
 		m, "a{sv}", 2, "chosen", "s", strcmp(name, "nothing") == 0 ? "" : "vdpa",
-		"candidates", "aa{sv}", 1, 5, "backend", "s", "vdpa", "pool", "s", "fast",
-		"resource", "s", name, "accepted", "b", 1, "reason", "s", "for a reason"
+		"candidates", "aa{sv}", 2, 5, "backend", "s", "vdpa", "pool", "s", "fast",
+		"resource", "s", name, "accepted", "b", 1, "reason", "s", "for a reason", 3,
+		"backend", "s", "switch", "against_policy", "b", 1, "reason", "s", "not asked for"
 	);
 }
 

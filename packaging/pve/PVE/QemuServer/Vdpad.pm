@@ -165,7 +165,7 @@ sub plan_problem($nic, $plan, $is_now = 1) {
             . instead($nic);
     }
     return if $nic->{socket} && !$is_now;
-    my @reasons = map { "$_->{backend}: $_->{reason}" } @candidates;
+    my @reasons = map { "$_->{backend}: $_->{reason}" } grep { !$_->{against_policy} } @candidates;
     return "nothing on this node can serve it (" . join('; ', @reasons) . ")";
 }
 
