@@ -31,11 +31,7 @@ static int check_network(
 		return error_set(e, EINVAL, "key 'network' is missing: the network to join");
 	network = daemon_find_network(d, spec->network);
 	if (network == NULL)
-		return error_set(
-			e, ENODEV,
-			"there is no network '%s' on this node (vdpactl network show lists them)",
-			spec->network
-		);
+		return networks_refuse(&d->networks, spec->network, e);
 	*ret_network = *network;
 	return network_check(network, e);
 }

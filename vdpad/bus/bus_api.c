@@ -99,7 +99,7 @@ static int show_networks(sd_bus_message *m, void *userdata, sd_bus_error *ret_er
 	if (name[0] != '\0') {
 		network = daemon_find_network(d, name);
 		if (network == NULL) {
-			error_set(&e, ENODEV, "there is no network '%.40s' on this node", name);
+			networks_refuse(&d->networks, name, &e);
 			return error_to_bus(&e, ret_error);
 		}
 	}

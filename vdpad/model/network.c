@@ -206,3 +206,19 @@ const struct network *networks_find(const struct networks *networks, const char 
 	}
 	return NULL;
 }
+
+int networks_refuse(const struct networks *networks, const char *name, struct error *e) {
+	for (size_t i = 0; i < networks->n; i++) {
+		if (strcmp(networks->list[i].bridge, name) == 0)
+			return error_set(
+				e, ENODEV,
+				"there is no network '%.40s' on this node: the bridge of that name"
+				" belongs to network '%s'",
+				name, networks->list[i].name
+			);
+	}
+	return error_set(
+		e, ENODEV,
+		"there is no network '%.40s' on this node (vdpactl network show lists them)", name
+	);
+}

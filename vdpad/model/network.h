@@ -44,3 +44,6 @@ int network_check(const struct network *network, struct error *e);
 
 // NULL when there is none of that name.
 const struct network *networks_find(const struct networks *networks, const char *name);
+
+// -ENODEV with a sentence that says why there is no network @name.
+int networks_refuse(const struct networks *networks, const char *name, struct error *e);

@@ -98,6 +98,11 @@ static void a_configured_network_takes_its_bridge_from_the_automatic_ones(void *
 	assert_string_equal(network->bridge, "vmbr1");
 	assert_int_equal(network->mtu_bytes, 2000);
 	assert_false(networks_find(&f->networks, "vmbr2")->configured);
+
+	assert_int_equal(networks_refuse(&f->networks, "vmbr0", &f->e), -ENODEV);
+	assert_non_null(strstr(f->e.text, "the bridge of that name belongs to network 'fast0'"));
+	assert_int_equal(networks_refuse(&f->networks, "vmbr9", &f->e), -ENODEV);
+	assert_non_null(strstr(f->e.text, "vdpactl network show lists them"));
 }
 
 static void bridges_can_be_left_alone(void **state) {
