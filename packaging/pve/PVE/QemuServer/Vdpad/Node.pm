@@ -148,10 +148,18 @@ sub stats() {
     return [];
 }
 
+# The names of this node's networks that take new ports, or undef and why they are not known. One whose
+# Linux bridge is missing, as a configuration for the whole cluster may name it, does not.
+sub serving() {
+    my ($networks, $why) = networks();
+    return (undef, $why) if !$networks;
+    return [grep { $networks->{$_}->{available} // 1 } sort keys $networks->%*];
+}
+
 # Tell the cluster that this node keeps backend= in configurations, and what it serves.
 sub announce() {
-    my ($networks) = networks();
-    my $data = { version => 1, networks => [sort keys(($networks // {})->%*)] };
+    my ($names) = serving();
+    my $data = { version => 1, networks => $names // [] };
     PVE::Cluster::broadcast_node_kv($KV_KEY, JSON->new->canonical->encode($data));
     return;
 }
