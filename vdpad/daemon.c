@@ -161,6 +161,17 @@ void daemon_port_changed(struct daemon *d, const struct managed_port *port) {
 	requests_wake(d->requests);
 }
 
+// What the switch does without is settled when it starts, so that is when to look again.
+static void check_config(struct daemon *d) {
+	struct config_warnings before = d->warnings;
+
+	config_check_node(d->config, daemon_facts_root(d), &d->warnings);
+	for (size_t i = 0; i < d->warnings.n; i++) {
+		if (i >= before.n || strcmp(before.list[i], d->warnings.list[i]) != 0)
+			log_warn("%s", d->warnings.list[i]);
+	}
+}
+
 static void warn_of_vanished_networks(const struct daemon *d) {
 	for (size_t i = 0; i < d->ports.n; i++) {
 		const struct port_spec *spec = &d->ports.list[i]->port.spec;
@@ -197,6 +208,7 @@ int daemon_reload(struct daemon *d, struct error *e) {
 	d->config = config;
 	d->networks_stale = false;
 	log_info("the configuration was read again: %zu networks", d->networks.n);
+	check_config(d);
 	warn_of_vanished_networks(d);
 	external_configure(d->external);
 	restore_start(d);
@@ -237,6 +249,8 @@ static void on_ready(void *userdata, enum worker worker) {
 
 	log_info("%s %s, process %u, is ready", worker_name(worker), info->version, info->pid);
 	notify_status(d);
+	if (worker == WORKER_SWITCH)
+		check_config(d);
 	restore_start(d);
 	hardware_worker_ready(d, worker);
 	requests_wake(d->requests);
@@ -390,6 +404,7 @@ static int start(struct daemon *d, struct error *e) {
 	r = config_load(d->options.config_path, d->options.cluster_path, &d->config, e);
 	if (r < 0)
 		return r;
+	check_config(d);
 	find_machine_id(d);
 	collect(d);
 	r = resolve_networks(d, d->config, &changed, e);

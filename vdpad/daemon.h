@@ -14,6 +14,7 @@
 #include "vdpad/backend/backend_switch.h"
 #include "vdpad/backend/restore.h"
 #include "vdpad/config/config.h"
+#include "vdpad/config/config_node.h"
 #include "vdpad/hardware.h"
 #include "vdpad/hub.h"
 #include "vdpad/model/facts.h"
@@ -40,6 +41,7 @@ struct daemon {
 	int lock_fd;
 	sd_event *event;
 	struct config *config;
+	struct config_warnings warnings; // as of the last look, at start, reload or a new switch
 	struct facts facts;
 	uint64_t facts_ms; // when they were collected
 	struct networks networks;

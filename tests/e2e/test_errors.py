@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -243,6 +244,19 @@ def wrong_switch_settings(setup: Setup) -> None:
         log = node.services["vdpad-switch"].tail()
         for words in ("no CPU 1000", "no group 'nosuch'"):
             expect(words in log, log)
+        wanted = ("[switch] cpus '1000': this node has CPUs ", "[switch] socket_group 'nosuch': this node has no")
+        log = node.services["vdpad"].tail()
+        for words in wanted:
+            expect(log.count(words) == 1, log)
+        findings = json.loads(node.ctl("-j", "doctor", check=False).stdout)
+        found = [f["found"] for f in findings if f["check"] == "config" and f["verdict"] == "warn"]
+        expect(len(found) == 2 and all(f.startswith(w) for f, w in zip(found, wanted)), found)
+        node.config.write_text("[switch]\nsocket_group = nosuch\n[devices]\nuser = nosuch\n")
+        answer = node.ctl("reload")
+        expect(answer.status == 0 and answer.stderr.count("vdpactl: warning: ") == 2, answer)
+        expect("[devices] user 'nosuch': this node has no such user" in answer.stderr, answer)
+        node.config.write_text("[switch]\nsocket_group = root\n")
+        expect(node.ctl("reload").stderr == "", "a configuration without a mistake is warned of")
 
 
 if __name__ == "__main__":

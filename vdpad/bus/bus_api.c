@@ -174,23 +174,64 @@ static const char *vdpa_state(const struct daemon *d) {
 						      : "vdpad-netlink has not yet answered";
 }
 
-static int show_status(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-	const struct daemon *d = userdata;
+static int add_warnings(sd_bus_message *reply, const struct config_warnings *warnings) {
+	int r = sd_bus_message_open_container(reply, 'e', "sv");
+
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "s", "config_warnings");
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'v', "as");
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "s");
+	for (size_t i = 0; i < warnings->n && r >= 0; i++)
+		r = sd_bus_message_append(reply, "s", warnings->list[i]);
+	for (int depth = 0; depth < 3 && r >= 0; depth++)
+		r = sd_bus_message_close_container(reply);
+	return r;
+}
+
+static int append_status(sd_bus_message *reply, const struct daemon *d) {
 	const struct worker_info *fallback = hub_info(d->hub, WORKER_SWITCH);
 	const struct worker_info *netlink = hub_info(d->hub, WORKER_NETLINK);
 	const char *cluster = d->options.cluster_path != NULL ? d->options.cluster_path : "";
+	const struct {
+		const char *key, *value;
+	} texts[] = {
+		{"version", VDPAD_VERSION},          {"config", d->options.config_path},
+		{"cluster_config", cluster},         {"run_dir", d->options.run_dir},
+		{"state_dir", d->options.state_dir}, {"vdpa", vdpa_state(d)},
+		{"switch", worker_state(fallback)},  {"switch_version", fallback->version},
+		{"netlink", worker_state(netlink)},  {"netlink_version", netlink->version},
+	};
+	const struct {
+		const char *key;
+		uint32_t value;
+	} numbers[] = {
+		{"pid", (uint32_t)getpid()},           {"ports", (uint32_t)d->ports.n},
+		{"networks", (uint32_t)d->networks.n}, {"switch_pid", fallback->pid},
+		{"netlink_pid", netlink->pid},
+	};
+	int r = sd_bus_message_open_container(reply, 'a', "{sv}");
+
+	for (size_t i = 0; i < ARRAY_LEN(texts) && r >= 0; i++)
+		r = ipc_dict_add_s(reply, texts[i].key, texts[i].value);
+	for (size_t i = 0; i < ARRAY_LEN(numbers) && r >= 0; i++)
+		r = ipc_dict_add_u(reply, numbers[i].key, numbers[i].value);
+	if (r >= 0)
+		r = ipc_dict_add_t(reply, "uptime_ms", clock_now_ms() - d->start_ms);
+	if (r >= 0)
+		r = add_warnings(reply, &d->warnings);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int show_status(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
+	_cleanup_message_ sd_bus_message *reply = NULL;
+	int r = sd_bus_message_new_method_return(m, &reply);
 
 	(void)ret_error;
-	return sd_bus_reply_method_return(
-		m, "a{sv}", 16, "vdpa", "s", vdpa_state(d), "version", "s", VDPAD_VERSION, "pid",
-		"u", (uint32_t)getpid(), "uptime_ms", "t", clock_now_ms() - d->start_ms, "config",
-		"s", d->options.config_path, "cluster_config", "s", cluster, "run_dir", "s",
-		d->options.run_dir, "state_dir", "s", d->options.state_dir, "ports", "u",
-		(uint32_t)d->ports.n, "networks", "u", (uint32_t)d->networks.n, "switch", "s",
-		worker_state(fallback), "switch_version", "s", fallback->version, "switch_pid", "u",
-		fallback->pid, "netlink", "s", worker_state(netlink), "netlink_version", "s",
-		netlink->version, "netlink_pid", "u", netlink->pid
-	);
+	if (r >= 0)
+		r = append_status(reply, userdata);
+	return r < 0 ? r : sd_bus_message_send(reply);
 }
 
 static int reload(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {

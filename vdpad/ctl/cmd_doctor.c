@@ -152,6 +152,7 @@ static void check_daemon(struct report *report, bool kernel_has_vdpa) {
 			"An upgrade is half done: systemctl restart vdpad. No packet is lost.",
 			"version %s answers, vdpactl is %s", version, VDPAD_VERSION
 		);
+	doctor_check_config(report, json_object_get(status, "config_warnings"));
 	check_worker(
 		report, status, "switch",
 		"No port on the software switch passes packets: systemctl status vdpad-switch. "

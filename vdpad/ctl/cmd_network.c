@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
+#include <stdio.h>
+
 #include "vdpad/ctl/client.h"
 #include "vdpad/ctl/command.h"
 #include "vdpad/ctl/print.h"
@@ -34,6 +36,16 @@ int cmd_network_show(const struct request *request, struct error *e) {
 }
 
 int cmd_reload(const struct request *request, struct error *e) {
+	json_t *status = NULL, *warning;
+	size_t i;
+	int r;
+
 	(void)request;
-	return client_ask("Reload", NULL, NULL, e);
+	r = client_ask("Reload", NULL, NULL, e);
+	if (r < 0 || client_ask("Status", NULL, &status, NULL) < 0)
+		return r;
+	json_array_foreach (json_object_get(status, "config_warnings"), i, warning)
+		fprintf(stderr, "vdpactl: warning: %s\n", json_string_value(warning));
+	json_decref(status);
+	return 0;
 }

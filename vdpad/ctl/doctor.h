@@ -59,5 +59,8 @@ void doctor_check_pools(struct report *report, const json_t *pools, const json_t
 void doctor_check_devices(struct report *report, const json_t *devices);
 void doctor_check_vdpa(struct report *report, const char *state, bool kernel_has_vdpa);
 
+// Status's key "config_warnings"; NULL, of a vdpad that does not say, adds nothing.
+void doctor_check_config(struct report *report, const json_t *warnings);
+
 // The rest of the node: limits, devices, QEMU, this user's groups.
 void doctor_check_node(struct report *report);

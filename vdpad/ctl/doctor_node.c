@@ -276,6 +276,23 @@ void doctor_check_port(
 		);
 }
 
+void doctor_check_config(struct report *report, const json_t *warnings) {
+	json_t *warning;
+	size_t i;
+
+	json_array_foreach (warnings, i, warning)
+		report_add(
+			report, "config", VERDICT_WARN,
+			"vdpad works on without it. The sections are of vdpad.conf(5).", "%s",
+			json_string_value(warning)
+		);
+	if (warnings != NULL && json_array_size(warnings) == 0)
+		report_add(
+			report, "config", VERDICT_OK, "",
+			"the users, groups and CPUs that it names are there"
+		);
+}
+
 void doctor_check_node(struct report *report) {
 	struct rlimit limit = {0};
 

@@ -48,7 +48,8 @@
 //                candidates aa{sv}: backend pool resource reason s, accepted b, against_policy b (the
 //                policy excludes this backend, whatever the node has), capabilities as
 //    Stats       of one port or uplink: as the switch's Stats() below
-//    Status      version s, pid u, ports networks u, switch netlink vdpa s ("ready", or why it is not)
+//    Status      version s, pid u, ports networks u, switch netlink vdpa s ("ready", or why it is not),
+//                config_warnings as (what the configuration names and the node lacks)
 //
 // 2. The private links to the two workers: peer-to-peer sd-bus over a unix socket in the run
 //    directory. vdpad listens, a worker connects, calls Register() and, when it can work, Ready().

@@ -132,6 +132,26 @@ static void devices_in_the_wrong_hands_are_told(void **state) {
 	json_decref(devices);
 }
 
+static void what_the_configuration_names_and_the_node_lacks_is_told(void **state) {
+	json_t *warnings = from_text("[\"[switch] cpus '99': ...\", \"[devices] user 'x': ...\"]");
+	json_t *none = from_text("[]");
+	struct report report = {0};
+
+	(void)state;
+	doctor_check_config(&report, NULL); // an older vdpad
+	assert_int_equal(report.n, 0);
+	doctor_check_config(&report, none);
+	assert_int_equal(find(&report, "config")->verdict, VERDICT_OK);
+	report.n = 0;
+	doctor_check_config(&report, warnings);
+	assert_int_equal(report.n, 2);
+	assert_int_equal(report.findings[1].verdict, VERDICT_WARN);
+	assert_string_equal(report.findings[1].found, "[devices] user 'x': ...");
+	assert_string_not_equal(report.findings[1].advice, "");
+	json_decref(none);
+	json_decref(warnings);
+}
+
 static void a_kernel_that_does_not_answer_fails(void **state) {
 	struct report report = {0};
 
@@ -254,6 +274,7 @@ int main(void) {
 		cmocka_unit_test(a_pool_whose_members_are_out_of_reach_is_told),
 		cmocka_unit_test(management_devices_without_a_pool_are_told),
 		cmocka_unit_test(devices_in_the_wrong_hands_are_told),
+		cmocka_unit_test(what_the_configuration_names_and_the_node_lacks_is_told),
 		cmocka_unit_test(a_kernel_that_does_not_answer_fails),
 		cmocka_unit_test(a_kernel_without_vdpa_is_not_said_to_answer),
 		cmocka_unit_test(what_is_missing_is_a_warning_with_advice),
