@@ -9,7 +9,9 @@ listens (mode client), once as one that connects to QEMU (mode server).
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 from guest import Guest
@@ -21,6 +23,23 @@ from tap import Suite, expect, note
 USAGE, NOT_FOUND, CONFLICT, REFUSED = 2, 3, 4, 5
 NOTICE_S = 3.0  # a listener that was killed is missed within half a second
 RECONNECT_S = 20.0  # of QEMU under emulation
+
+
+# Listens and has a peer, until SIGUSR1.
+OCCUPIED = """
+import signal, socket, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+listener, peer = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+peer.connect(sys.argv[1])
+accepted = listener.accept()[0]
+print("occupied", flush=True)
+signal.sigwait([signal.SIGUSR1])
+accepted.close()
+print("free", flush=True)
+signal.pause()
+"""
 
 
 def config(directory: Path, *, without: str = "") -> str:
@@ -146,6 +165,24 @@ def nobody_listens(lab: Lab) -> None:
     facts = lab.node.ctl_json("facts")["sockets"]
     expect([s["name"] for s in facts] == ["a1", "a2", "b1", "b2"], facts)
     expect(not any(s["listening"] for s in facts), facts)
+
+
+@suite.case("somebody else's VM is connected: the port is refused until it has gone, and explain says why")
+def somebody_elses(lab: Lab) -> None:
+    log = lab.node.directory / "occupied.log"
+    program = spawn([sys.executable, "-c", OCCUPIED, f"{lab.sockets}/a1.sock"], log, netns=lab.node.netns)
+    try:
+        wait_until(lambda: log.read_text() == "occupied\n", 5, "a peer")
+        refused(lab, REFUSED, "somebody who is no port of vdpad is connected to", "p1", "a1")
+        explained = lab.node.ctl_json("explain", "lan", "socket", "a1")
+        expect(explained["chosen"] == "" and "end that VM" in explained["candidates"][-1]["reason"], explained)
+        expect(lab.node.ctl_json("port", "show") == [], "a port is there")
+        program.send_signal(signal.SIGUSR1)
+        wait_until(lambda: log.read_text() == "occupied\nfree\n", 5, "the peer's end")
+        lab.node.ctl("port", "add", "p1", "network", "lan", "socket", "a1")
+        lab.node.ctl("port", "del", "p1")
+    finally:
+        stop(program)
 
 
 @suite.case("a socket is handed out by its name, once, on its network, for what it can do")

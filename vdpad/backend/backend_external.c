@@ -24,6 +24,7 @@
 #define LINK_SUFFIX ".sock"
 #define NEW_LINK_SUFFIX ".new" // until it takes the place of the link
 #define SETTLE_MS 20           // from a socket's bind(), which makes the file, to its listen()
+#define LINGER_MS 3000         // for the other switch to see that the VM of a deleted port is gone
 #define FOLDER_EVENTS \
 	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_ONLYDIR)
 
@@ -33,6 +34,8 @@ struct external {
 	int inotify_fd; // -EBADF: the interval has to do
 	sd_event_source *changed;
 	sd_event_source *timer;
+	bool has_deleted; // a port, and when
+	uint64_t deleted_ms;
 };
 
 // The sockets of the configuration
@@ -46,32 +49,6 @@ static void scan(const struct config *config, struct socket_use *uses) {
 		return;
 	socket_scan(table, uses, config->n_sockets);
 	fclose(table);
-}
-
-void external_describe(const struct daemon *d, struct facts *facts) {
-	const struct config *config = d->config;
-	struct socket_use uses[FACTS_MAX_SOCKETS];
-
-	facts->n_sockets = config->n_sockets;
-	if (config->n_sockets == 0)
-		return;
-	scan(config, uses);
-	for (size_t i = 0; i < config->n_sockets; i++) {
-		const struct socket_config *socket = &config->sockets[i];
-		const struct managed_port *port = port_set_find_socket(&d->ports, socket->name);
-		struct socket_facts *fact = &facts->sockets[i];
-
-		*fact = (struct socket_facts){
-			.qemu_listens = socket->qemu_listens,
-			.listening = uses[i].listening,
-			.connected = uses[i].connected,
-		};
-		str_copy(fact->name, sizeof(fact->name), socket->name);
-		str_copy(fact->network, sizeof(fact->network), socket->network);
-		str_copy(fact->path, sizeof(fact->path), socket->path);
-		if (port != NULL)
-			str_copy(fact->port, sizeof(fact->port), port->port.spec.name);
-	}
 }
 
 // Links
@@ -142,6 +119,70 @@ static void sweep_links(const struct daemon *d) {
 	}
 	if (dir != NULL)
 		closedir(dir);
+}
+
+// What the sockets do
+
+// The port whose link leads to @path and that went with its state file: the VM that is connected there is
+// its, and goes on. @ret_name stays empty if there is none.
+static void find_lost_port(
+	const struct daemon *d, const char *path, char ret_name[static PORT_NAME_SIZE]
+) {
+	char folder[PORT_PATH_SIZE], link[PORT_PATH_SIZE + NAME_MAX + 1], there[PORT_PATH_SIZE];
+	const struct dirent *entry;
+	DIR *dir;
+
+	snprintf(folder, sizeof(folder), "%s/%s", d->options.run_dir, IPC_PORT_DIR);
+	dir = opendir(folder);
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		size_t len = strlen(entry->d_name) - strlen(LINK_SUFFIX);
+		ssize_t n;
+
+		if (!ends_with(entry->d_name, LINK_SUFFIX) || len >= PORT_NAME_SIZE ||
+		    has_link(d, entry->d_name))
+			continue;
+		snprintf(link, sizeof(link), "%s/%s", folder, entry->d_name);
+		n = readlink(link, there, sizeof(there) - 1);
+		there[n > 0 ? n : 0] = '\0';
+		if (strcmp(there, path) == 0)
+			snprintf(ret_name, PORT_NAME_SIZE, "%.*s", (int)len, entry->d_name);
+	}
+	if (dir != NULL)
+		closedir(dir);
+}
+
+static bool may_linger(const struct external *x) {
+	return x != NULL && x->has_deleted && clock_now_ms() - x->deleted_ms < LINGER_MS;
+}
+
+void external_describe(const struct daemon *d, struct facts *facts) {
+	const struct config *config = d->config;
+	struct socket_use uses[FACTS_MAX_SOCKETS];
+
+	facts->n_sockets = config->n_sockets;
+	if (config->n_sockets == 0)
+		return;
+	scan(config, uses);
+	for (size_t i = 0; i < config->n_sockets; i++) {
+		const struct socket_config *socket = &config->sockets[i];
+		const struct managed_port *port = port_set_find_socket(&d->ports, socket->name);
+		struct socket_facts *fact = &facts->sockets[i];
+
+		*fact = (struct socket_facts){
+			.qemu_listens = socket->qemu_listens,
+			.listening = uses[i].listening,
+			.connected = uses[i].connected,
+		};
+		str_copy(fact->name, sizeof(fact->name), socket->name);
+		str_copy(fact->network, sizeof(fact->network), socket->network);
+		str_copy(fact->path, sizeof(fact->path), socket->path);
+		if (port != NULL)
+			str_copy(fact->port, sizeof(fact->port), port->port.spec.name);
+		else if (fact->connected && !fact->qemu_listens)
+			find_lost_port(d, socket->path, fact->port);
+		if (port == NULL && may_linger(d->external))
+			fact->connected = false;
+	}
 }
 
 // States
@@ -349,9 +390,12 @@ static void change(
 static void delete (
 	struct backend *backend, const struct port *port, backend_done_fn done, void *userdata
 ) {
-	(void)backend;
+	struct external *x = (struct external *)backend;
+
 	if (!port->qemu_listens)
 		link_remove(port->path);
+	x->has_deleted = true;
+	x->deleted_ms = clock_now_ms();
 	done(userdata, NULL);
 }
 

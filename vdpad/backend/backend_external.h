@@ -7,9 +7,10 @@
 // these capabilities is offered.
 //
 //   mode client: the other switch listens, QEMU connects. QEMU gets the stable path
-//       RUN_DIR/port/NAME.sock, a link to the socket. A port is made only while somebody listens,
-//       because QEMU would wait for ever. ready: somebody listens; connected: and a VM is attached;
-//       degraded: nobody listens. QEMU connects again by itself.
+//       RUN_DIR/port/NAME.sock, a link to the socket. A port is made only while somebody listens and
+//       nobody who is no port of ours is connected, because QEMU would wait for ever. ready: somebody
+//       listens; connected: and a VM is attached; degraded: nobody listens. QEMU connects again by
+//       itself.
 //   mode server: QEMU listens on the socket's own path, the other switch connects, again if it was
 //       restarted. ready: no VM is attached; connected: the other switch has connected to QEMU;
 //       degraded: QEMU waits for it.

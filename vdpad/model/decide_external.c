@@ -6,6 +6,12 @@
 
 #include "vdpad/model/decide_candidates.h"
 
+// A peer on a socket that no port has: QEMU would wait for ever until it goes, as the socket serves one. Where
+// QEMU listens it takes the path over.
+static bool is_occupied(const struct socket_facts *socket) {
+	return !socket->qemu_listens && socket->connected && socket->port[0] == '\0';
+}
+
 // The sockets of a network, for a port that has to name one.
 static void name_sockets(
 	const struct facts *facts, const char *network, struct candidate *candidate
@@ -16,7 +22,8 @@ static void name_sockets(
 	for (size_t i = 0; i < facts->n_sockets && len < sizeof(names); i++) {
 		const struct socket_facts *socket = &facts->sockets[i];
 
-		if (strcmp(socket->network, network) == 0 && socket->port[0] == '\0')
+		if (strcmp(socket->network, network) == 0 && socket->port[0] == '\0' &&
+		    !is_occupied(socket))
 			len += (size_t)snprintf(
 				names + len, sizeof(names) - len, "%s%s", len != 0 ? ", " : "",
 				socket->name
@@ -60,13 +67,23 @@ static void judge_external(
 			"nobody listens on %s: is the switch running that socket '%s' is of?",
 			socket->path, socket->name
 		);
+	} else if (is_occupied(socket)) {
+		decide_refuse(
+			candidate,
+			"somebody who is no port of vdpad is connected to %s already, which serves "
+			"one peer: end that VM or program, or use another [socket]",
+			socket->path
+		);
 	} else {
 		candidate->accepted = true;
 		snprintf(
-			candidate->reason, sizeof(candidate->reason), "%s %s",
+			candidate->reason, sizeof(candidate->reason), "%s %s%s",
 			socket->qemu_listens ? "QEMU is to listen on"
 					     : "somebody else's switch listens on",
-			socket->path
+			socket->path,
+			socket->qemu_listens && socket->listening && socket->port[0] == '\0'
+				? ", where somebody who is no port of vdpad listens now"
+				: ""
 		);
 	}
 }

@@ -185,6 +185,29 @@ static void sockets_are_for_ports_that_name_them(void **state) {
 	assert_false(candidate(BACKEND_EXTERNAL)->accepted);
 }
 
+static void a_socket_that_somebody_else_is_connected_to_is_refused(void **state) {
+	(void)state;
+	add_socket("vpp0", "/run/vpp/0", false);
+	add_socket("vpp1", "/run/vpp/1", true);
+	facts.sockets[0].connected = facts.sockets[1].connected = true;
+	spec.policy = POLICY_EXTERNAL;
+	refuses(BACKEND_EXTERNAL, "`socket NAME` must say which; free are: vpp1");
+	strcpy(spec.socket, "vpp0");
+	refuses(BACKEND_EXTERNAL,
+	        "somebody who is no port of vdpad is connected to /run/vpp/0 already, which serves "
+	        "one peer: end that VM or program, or use another [socket]");
+	strcpy(spec.name, "vm7");
+	strcpy(facts.sockets[0].port, "vm7"); // whose own VM it is
+	assert_true(candidate(BACKEND_EXTERNAL)->accepted);
+	strcpy(spec.socket, "vpp1"); // whose path QEMU takes over
+	assert_true(candidate(BACKEND_EXTERNAL)->accepted);
+	assert_string_equal(
+		candidate(BACKEND_EXTERNAL)->reason,
+		"QEMU is to listen on /run/vpp/1, where somebody who is no port of vdpad listens "
+		"now"
+	);
+}
+
 static void a_network_without_sockets_does_not_speak_of_them(void **state) {
 	(void)state;
 	add_socket("vpp0", "/run/vpp/0", false);
@@ -206,6 +229,9 @@ int main(void) {
 			what_a_backend_does_not_say_it_can_it_is_not_asked_for, setup
 		),
 		cmocka_unit_test_setup(sockets_are_for_ports_that_name_them, setup),
+		cmocka_unit_test_setup(
+			a_socket_that_somebody_else_is_connected_to_is_refused, setup
+		),
 		cmocka_unit_test_setup(a_network_without_sockets_does_not_speak_of_them, setup),
 		cmocka_unit_test_setup(workers_and_huge_pages_are_told, setup),
 	};

@@ -90,6 +90,16 @@ static const struct port *find(struct fixture *f, const char *name) {
 
 	return port != NULL ? &port->port : NULL;
 }
+
+static void forget_state(const struct fixture *f) {
+	static const char *const ends[] = {"", "-wal", "-shm"};
+	char path[160];
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		snprintf(path, sizeof(path), "%s/state.db%s", f->node.state_dir, ends[i]);
+		assert_true(unlink(path) == 0 || errno == ENOENT);
+	}
+}
 #define WAIT_STATE(name, wanted) node_wait(&f->node, find(f, name)->state == (wanted))
 
 static void nobody_has_connected(struct fixture *f) {
@@ -137,6 +147,70 @@ static void a_socket_is_for_one_port_on_its_network(void **state) {
 	assert_int_equal(ADD("vm2", "lab", "socket", "s2", "vlan", "10").code, EPERM);
 	assert_int_equal(ADD("vm2", "lab", "policy", "external").code, EPERM);
 	assert_int_equal(f->node.d->ports.n, 1);
+}
+
+static void somebody_elses_peer_keeps_ports_off_until_it_goes(void **state) {
+	struct fixture *f = *state;
+	int fd = connect_to(f->client.sun_path), peer = accept(f->listener, NULL, NULL);
+	struct answer answer = ADD("vm1", "lab", "socket", "s1");
+
+	assert_int_equal(answer.code, EPERM);
+	assert_non_null(strstr(answer.text, "somebody who is no port of vdpad is connected to "));
+	assert_int_equal(f->node.d->ports.n, 0);
+	close(fd);
+	close(peer);
+	assert_int_equal(ADD("vm1", "lab", "socket", "s1").code, 0);
+	fd = connect_to(find(f, "vm1")->path);
+	peer = accept(f->listener, NULL, NULL);
+	WAIT_STATE("vm1", PORT_CONNECTED);
+	assert_int_equal(ADD("vm1", "lab", "socket", "s1").code, EEXIST); // without --may-exist
+	node_stop_vdpad(&f->node);
+	node_start_vdpad(&f->node);
+	WAIT_STATE("vm1", PORT_CONNECTED); // its own VM
+	close(fd);
+	close(peer);
+}
+
+// The other switch closes its end when it gets to it.
+static void the_peer_of_a_port_just_deleted_is_in_nobodys_way(void **state) {
+	struct fixture *f = *state;
+	struct answer del;
+	int fd, peer;
+
+	assert_int_equal(ADD("vm1", "lab", "socket", "s1").code, 0);
+	fd = connect_to(find(f, "vm1")->path);
+	peer = accept(f->listener, NULL, NULL);
+	WAIT_STATE("vm1", PORT_CONNECTED);
+	close(fd);
+	node_del(&f->node, "vm1", &del);
+	node_wait(&f->node, del.code == 0);
+	assert_int_equal(ADD("vm2", "lab", "socket", "s1").code, 0);
+	node_del(&f->node, "vm2", &del);
+	node_wait(&f->node, del.code == 0);
+	clock_fake_ms(clock_now_ms() + 3000);
+	assert_int_equal(ADD("vm2", "lab", "socket", "s1").code, EPERM); // but not for ever
+	clock_fake_ms(UINT64_MAX);
+	close(peer);
+}
+
+// To recover from a damaged state file, ports are added again while their VMs run.
+static void a_port_that_was_lost_with_the_state_file_can_be_added_again(void **state) {
+	struct fixture *f = *state;
+	int fd, peer;
+
+	assert_int_equal(ADD("vm1", "lab", "socket", "s1").code, 0);
+	fd = connect_to(find(f, "vm1")->path);
+	peer = accept(f->listener, NULL, NULL);
+	WAIT_STATE("vm1", PORT_CONNECTED);
+	node_stop_vdpad(&f->node);
+	forget_state(f);
+	node_start_vdpad(&f->node);
+	assert_int_equal(f->node.d->ports.n, 0);
+	assert_int_equal(ADD("vm2", "lab", "socket", "s1").code, EPERM);
+	assert_int_equal(ADD("vm1", "lab", "socket", "s1").code, 0);
+	WAIT_STATE("vm1", PORT_CONNECTED);
+	close(fd);
+	close(peer);
 }
 
 static void a_listener_that_goes_and_comes_is_followed(void **state) {
@@ -316,6 +390,9 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		WITH_NODE(a_port_is_a_link_to_a_socket_that_nobody_touches),
 		WITH_NODE(a_socket_is_for_one_port_on_its_network),
+		WITH_NODE(somebody_elses_peer_keeps_ports_off_until_it_goes),
+		WITH_NODE(the_peer_of_a_port_just_deleted_is_in_nobodys_way),
+		WITH_NODE(a_port_that_was_lost_with_the_state_file_can_be_added_again),
 		WITH_NODE(a_listener_that_goes_and_comes_is_followed),
 		WITH_NODE(where_qemu_listens_it_is_seen_whether_the_other_switch_came),
 		WITH_NODE(a_restart_of_vdpad_finds_ports_and_links_again),
