@@ -55,7 +55,8 @@ my sub read_file($name) {
     return $text;
 }
 
-# From now on, calls of vdpactl that match $pattern end with $status and $text; "hang" never ends.
+# From now on, calls of vdpactl that match $pattern end with $status and $text; "hang" never
+# ends, nor does "late", which has done what it was asked for.
 sub behave($pattern, $status, $text = '') {
     write_file('behave', "$pattern $status $text");
     PVE::QemuServer::Vdpad::Node::forget();

@@ -18,7 +18,7 @@ our $program = '/usr/bin/vdpactl';
 use constant { NOT_FOUND => 3, CONFLICT => 4, REFUSED => 5, UNREACHABLE => 6 };
 
 my $TIMEOUT_S = 10;
-my $PREPARE_TIMEOUT_S = 30; # a device may be created, a switch started
+our $prepare_timeout_s = 30; # a device may be created, a switch started
 
 # The result of one call: { status, answer, text }. status is vdpactl's, or UNREACHABLE when it
 # could not be run or did not end in time.
@@ -77,15 +77,15 @@ sub explain($name, $nic) {
 
 sub port_add($name, $nic) {
     my @spec = PVE::QemuServer::Vdpad::port_spec($nic);
-    return run(['port', 'add', $name, @spec, '--may-exist'], $PREPARE_TIMEOUT_S);
+    return run(['port', 'add', $name, @spec, '--may-exist'], $prepare_timeout_s);
 }
 
 sub port_set($name, @pairs) {
-    return run(['port', 'set', $name, @pairs]);
+    return run(['port', 'set', $name, @pairs], $prepare_timeout_s);
 }
 
 sub port_del($name) {
-    return ask(['port', 'del', $name, '--may-not-exist'], $PREPARE_TIMEOUT_S);
+    return ask(['port', 'del', $name, '--may-not-exist'], $prepare_timeout_s);
 }
 
 # A port as vdpad shows it: { state, backend, ... }; {} if there is none.

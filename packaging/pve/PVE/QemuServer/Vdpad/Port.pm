@@ -146,20 +146,31 @@ sub is_moved($old, $new) {
     return changed($old, $new, qw(bridge tag)) ? 1 : 0;
 }
 
-# Change the port of a running VM.
+# vdpad did not say whether @pairs were set; the configuration will stay as it was, and so must the port.
+# vdpad does what it is asked about a port one after the other, also what nobody waits for any more.
+my sub take_back($vmid, $id, $text, @pairs) {
+    my $name = PVE::QemuServer::Vdpad::port_name($vmid, $id);
+    my $back = PVE::QemuServer::Vdpad::Client::port_set($name, @pairs);
+    die "VM $vmid $id: vdpad did not say whether the change was made ($text), so it was taken back: try again\n"
+        if $back->{status} == 0;
+    die "VM $vmid $id: vdpad did not say whether the change was made ($text), nor could it be taken back"
+        . " ($back->{text}): when vdpad answers, make it again or 'vdpactl port set $name @pairs'\n";
+}
+
+# Change the port of a running VM. Dies with the port as it was, or says that it may not be.
 sub change($vmid, $old, $new) {
     my $name = PVE::QemuServer::Vdpad::port_name($vmid, $new->{id});
     my %was = PVE::QemuServer::Vdpad::port_spec($old);
     my %spec = PVE::QemuServer::Vdpad::port_spec($new);
-    my @pairs = map { ($_ => $spec{$_}) }
-        grep { ($was{$_} // '') ne $spec{$_} } qw(network vlan link);
-    for my $key (qw(trunks rate)) { # a backend that offers them can also drop them
-        next if ($was{$key} // '') eq ($spec{$key} // '');
-        push @pairs, $key => $spec{$key} // 'none';
-    }
-    return if !@pairs;
-    my $set = PVE::QemuServer::Vdpad::Client::port_set($name, @pairs);
-    die "VM $vmid $new->{id}: " . text_of($set) . "\n" if $set->{status} != 0;
+    my @keys = grep { ($was{$_} // '') ne $spec{$_} } qw(network vlan link);
+    # a backend that offers these can also drop them
+    push @keys, grep { ($was{$_} // '') ne ($spec{$_} // '') } qw(trunks rate);
+    return if !@keys;
+
+    my $set = PVE::QemuServer::Vdpad::Client::port_set($name, map { $_ => $spec{$_} // 'none' } @keys);
+    take_back($vmid, $new->{id}, $set->{text}, map { $_ => $was{$_} // 'none' } @keys)
+        if $set->{status} == $UNREACHABLE;
+    die "VM $vmid $new->{id}: $set->{text}\n" if $set->{status} != 0;
     return;
 }
 
