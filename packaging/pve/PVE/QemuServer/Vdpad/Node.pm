@@ -164,6 +164,11 @@ sub announce() {
     return;
 }
 
+sub withdraw() {
+    PVE::Cluster::broadcast_node_kv($KV_KEY, undef);
+    return;
+}
+
 my sub announcements() {
     my $raw = PVE::Cluster::get_node_kv($KV_KEY);
     return { map { $_ => eval { JSON::decode_json($raw->{$_}) } // {} } keys $raw->%* };
