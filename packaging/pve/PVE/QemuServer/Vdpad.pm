@@ -188,7 +188,8 @@ sub mtu_problem($nic, $network_mtu) {
         . " network's mtu in vdpad's configuration";
 }
 
-# vdpactl's key value pairs for the port. Each value is checked, as they become arguments.
+# vdpactl's key value pairs for the port. Each value is checked, as they become arguments: a bridge may
+# be called --dry-run as far as qemu-server is concerned.
 sub port_spec($nic) {
     my $net = $nic->{net};
     my $queues = $net->{queues} // 0;
@@ -209,7 +210,8 @@ sub port_spec($nic) {
 }
 
 sub _checked($word) {
-    return $word =~ m/^([A-Za-z0-9._:,-]+)$/ ? $1 : die "'$word' is not possible in a port's setting\n";
+    return $1 if $word =~ m/^((?!-)[A-Za-z0-9._:,-]+)$/;
+    die "'$word' is not possible in a port's setting\n";
 }
 
 # netN's rate counts units of 2^20 bytes a second, vdpad's bits.
