@@ -248,10 +248,19 @@ my sub qemu_netdevdel($original, @args) {
     return $result;
 }
 
+# The device that works is not taken away for a bridge that is not there.
+my sub assert_bridge($id, $value) {
+    my $bridge = PVE::QemuServer::Vdpad::bridge_of($value);
+    return if !PVE::QemuServer::Vdpad::Node::is_missing($bridge);
+    my $hint = PVE::QemuServer::Vdpad::Node::missing_bridge_hint({ $id => $value });
+    die "bridge '$bridge' does not exist" . ($hint ? " ($hint)" : '') . "\n";
+}
+
 my sub replug($original, $old, $new, @args) {
-    my ($storecfg, $conf, $hotplug, $vmid, $id, undef, $arch, $machine) = @args;
+    my ($storecfg, $conf, $hotplug, $vmid, $id, $value, $arch, $machine) = @args;
     die "skip\n" if !$hotplug;
-    if ($new) { # the device that works is not taken away for one that cannot be had
+    assert_bridge($id, $value) if !$new;
+    if ($new) { # nor for a port that cannot be had
         my $problem = PVE::QemuServer::Vdpad::Port::problem($vmid, $new, $conf);
         die "$problem\n" if $problem;
         PVE::QemuServer::Vdpad::Hotplug::assert_memory_shared($vmid) if $new->{backend} ne 'vdpa';
@@ -278,9 +287,10 @@ my sub replug($original, $old, $new, @args) {
 
 my sub vmconfig_update_net($original, @args) {
     my ($conf, $vmid, $id, $value) = @args[1, 3, 4, 5];
-    my $old = $conf->{$id} ? PVE::QemuServer::Vdpad::Node::nic_of($id, $conf->{$id}) : undef;
+    return $original->(@args) if !$conf->{$id};
+    my $old = PVE::QemuServer::Vdpad::Node::running_nic_of($vmid, $id, $conf->{$id});
     my $new = PVE::QemuServer::Vdpad::Node::nic_of($id, $value);
-    return $original->(@args) if !$conf->{$id} || !($old || $new);
+    return $original->(@args) if !($old || $new);
     return replug($original, $old, $new, @args)
         if !$old || !$new || PVE::QemuServer::Vdpad::Port::needs_replug($vmid, $old, $new);
 

@@ -47,12 +47,15 @@ sub forget() {
     return;
 }
 
+# May be undef: a NIC without a bridge lacks none.
+sub is_missing($bridge) { return defined($bridge) && !lstat("$interface_dir/$bridge") }
+
 # Is the bridge's name a network of vdpad and no interface of the host? While vdpad does not answer it
 # may be one: nobody else can serve it, and a running VM's NIC must not pass for a TAP (to be changed as
 # one, or migrated) because of that. The network that vdpad makes of each Linux bridge is asked for by
 # backend= only: a bridge that is away while the host's network is set up anew must not change hands.
 sub serves($bridge) {
-    return 0 if lstat("$interface_dir/$bridge") || !was_started();
+    return 0 if !is_missing($bridge) || !was_started();
     my ($networks) = networks();
     return 1 if !$networks;
     my $network = $networks->{$bridge} // return 0;
@@ -76,6 +79,15 @@ sub nic_of($id, $text) {
         return if !defined($bridge) || !serves($bridge);
     }
     return nic($id, PVE::QemuServer::Network::parse_net($text, 1));
+}
+
+# The same of a VM that runs: a NIC on a port stays ours when its network has gone from vdpad's configuration,
+# as vdpad serves the port on. Where there is a bridge of that name, the port may be of an earlier start.
+sub running_nic_of($vmid, $id, $text) {
+    my $nic = nic_of($id, $text);
+    return $nic if $nic || !is_missing(PVE::QemuServer::Vdpad::bridge_of($text));
+    return if !grep { $_ eq $id } port_files($vmid);
+    return PVE::QemuServer::Vdpad::nic($id, PVE::QemuServer::Network::parse_net($text, 1), 1);
 }
 
 # Does a VM start as if there were no vdpad, whatever vdpad serves? Cheap, as it is asked for each VM.
@@ -109,7 +121,7 @@ sub nics($conf) {
 sub missing_bridge_hint($conf) {
     for my $id (sort grep { m/^net[0-9]+$/ } keys $conf->%*) {
         my $bridge = PVE::QemuServer::Vdpad::bridge_of($conf->{$id}) // next;
-        next if PVE::QemuServer::Vdpad::backend_of($conf->{$id}) || -e "$interface_dir/$bridge";
+        next if PVE::QemuServer::Vdpad::backend_of($conf->{$id}) || !is_missing($bridge);
         my ($networks, $why) = networks();
         return "if '$bridge' is a network of vdpad: $why" if !$networks;
         return "and vdpad serves no network '$bridge' (vdpactl network show)"
