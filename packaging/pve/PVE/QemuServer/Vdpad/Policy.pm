@@ -68,20 +68,23 @@ sub vmconfig_apply_pending($original, @args) {
     my $deleted = $after{delete} // '';
     delete @after{ map { s/^!//r } split(/[,;\s]+/, $deleted) } if $deleted;
     my $nics = PVE::QemuServer::Vdpad::Node::nics(\%after);
+    my %held;
     for my $id (sort keys $nics->%*) {
         my $problem = PVE::QemuServer::Vdpad::vm_problem(\%after, $nics->{$id}) // next;
         my ($cause) = grep { exists($conf->{pending}->{$_}) } $id, qw(hotplug amd-sev intel-tdx);
         next if !$cause;
         $errors->{$cause} = "it stays pending, as the VM could not start: $id: $problem";
-        my $held = delete $conf->{pending}->{$cause};
-        my $is_done = eval { $original->(@args); 1 };
-        my $err = $@;
-        $conf->{pending}->{$cause} = $held;
-        PVE::QemuConfig->write_config($vmid, $conf);
-        die $err if !$is_done;
-        return;
+        $held{$cause} = $conf->{pending}->{$cause};
     }
-    return $original->(@args);
+    return $original->(@args) if !%held;
+
+    delete $conf->{pending}->@{ keys %held };
+    my $is_done = eval { $original->(@args); 1 };
+    my $err = $@;
+    $conf->{pending}->@{ keys %held } = values %held;
+    PVE::QemuConfig->write_config($vmid, $conf);
+    die $err if !$is_done;
+    return;
 }
 
 # qemu-server: what keeps a VM's state in RAM on this node? Asked by live migration, the API's
