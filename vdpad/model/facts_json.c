@@ -186,6 +186,12 @@ json_t *facts_to_json(const struct facts *facts) {
 	return json;
 }
 
+_Static_assert(
+	offsetof(struct bridge_facts, name) == 0 && offsetof(struct mgmtdev_facts, name) == 0 &&
+		offsetof(struct socket_facts, name) == 0,
+	"lists are sorted by their first member"
+);
+
 static int compare_names(const void *a, const void *b) {
 	return strcmp(a, b);
 }
