@@ -94,7 +94,8 @@ class Testpmd:
         self.pid = self._process.pid
         try:
             wait_until(lambda: all(map(os.path.exists, self.sockets)), TIMEOUT_S, "testpmd's sockets")
-            self.thread = find_thread(self.pid, r"(rte|lcore)-worker-1\b")
+            # the prefix is DPDK's, and since 23.11 another one
+            self.thread = find_thread(self.pid, r"((rte|lcore)-worker-|dpdk-worker)1\b")
         except BaseException:
             print(log.read_text(errors="replace"))
             self.close()
