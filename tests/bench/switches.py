@@ -89,7 +89,8 @@ class Testpmd:
         flags = ",legacy-ol-flags=1,tso=1,linear-buffer=1,ext-buffer=1" if offloads else ""
         for number, path in enumerate(self.sockets):
             argv.append(f"--vdev=net_vhost{number},iface={path},queues=1{flags}")
-        argv += ["--", f"--forward-mode={mode}", "--auto-start", "--total-num-mbufs=16384"]
+        # It begins when both links are up, and would first throw away what the guests have sent by then.
+        argv += ["--", "--no-flush-rx", f"--forward-mode={mode}", "--auto-start", "--total-num-mbufs=16384"]
         self._process = spawn(argv, log, netns=node.netns, stdin=subprocess.PIPE)
         self.pid = self._process.pid
         try:
