@@ -66,7 +66,8 @@ static void start_bus(void) {
 	bus_pid = fork();
 	if (bus_pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		freopen("/dev/null", "w", stderr); // it warns of unknown users
+		if (freopen("/dev/null", "w", stderr) == NULL) // it warns of unknown users
+			_exit(127);
 		execlp("dbus-daemon", "dbus-daemon", "--config-file", config, "--nofork",
 		       "--nopidfile", "--nosyslog", print_address, NULL);
 		_exit(127);
