@@ -70,3 +70,15 @@ void private_bus_stop(void) {
 	unlink(path);
 	rmdir(directory);
 }
+
+int private_bus_setup(void **state) {
+	(void)state;
+	private_bus_start();
+	return 0;
+}
+
+int private_bus_teardown(void **state) {
+	(void)state;
+	private_bus_stop();
+	return 0;
+}

@@ -9,6 +9,10 @@
 void private_bus_start(void);
 void private_bus_stop(void);
 
+// The same for cmocka, around a group of tests.
+int private_bus_setup(void **state);
+int private_bus_teardown(void **state);
+
 // A child that dies with its parent. Returns when it has written a byte to @ready_fd; exits if it
 // ended before.
 pid_t child_start(void (*child)(int ready_fd));

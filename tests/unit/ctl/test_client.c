@@ -394,10 +394,6 @@ int main(void) {
 		cmocka_unit_test(an_absent_bus_is_unreachable),
 		cmocka_unit_test(wrong_values_cost_no_question),
 	};
-	int failed;
 
-	private_bus_start();
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	private_bus_stop();
-	return failed;
+	return cmocka_run_group_tests(tests, private_bus_setup, private_bus_teardown);
 }

@@ -477,10 +477,6 @@ int main(void) {
 		WITH_NODE(a_missing_bridge_takes_no_new_ports_and_keeps_the_others),
 		WITH_NODE(each_change_is_signalled),
 	};
-	int failed;
 
-	private_bus_start();
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	private_bus_stop();
-	return failed;
+	return cmocka_run_group_tests(tests, private_bus_setup, private_bus_teardown);
 }

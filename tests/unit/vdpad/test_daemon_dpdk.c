@@ -146,10 +146,6 @@ int main(void) {
 		WITH_NODE(a_device_that_was_in_use_at_the_start_is_free_after_its_port),
 		WITH_NODE(it_is_deleted_like_any_other),
 	};
-	int failed;
 
-	private_bus_start();
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	private_bus_stop();
-	return failed;
+	return cmocka_run_group_tests(tests, private_bus_setup, private_bus_teardown);
 }

@@ -305,10 +305,6 @@ int main(void) {
 		HARDWARE_TEST(a_plan_of_a_port_has_all_steps_and_changes_nothing),
 		HARDWARE_TEST(a_plan_of_a_port_on_the_switch_begins_with_its_uplink),
 	};
-	int r;
 
-	private_bus_start();
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	private_bus_stop();
-	return r;
+	return cmocka_run_group_tests(tests, private_bus_setup, private_bus_teardown);
 }

@@ -282,10 +282,6 @@ int main(void) {
 		WITH_NODE(without_its_worker_a_device_is_not_said_to_be_deleted),
 		WITH_NODE(the_vendors_counters_are_those_of_the_port),
 	};
-	int failed;
 
-	private_bus_start();
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	private_bus_stop();
-	return failed;
+	return cmocka_run_group_tests(tests, private_bus_setup, private_bus_teardown);
 }

@@ -379,10 +379,6 @@ int main(void) {
 		WITH_NODE(a_vf_that_was_refused_is_left_as_it_is),
 		WITH_NODE(a_subfunction_that_nobody_wants_goes_after_its_device),
 	};
-	int failed;
 
-	private_bus_start();
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	private_bus_stop();
-	return failed;
+	return cmocka_run_group_tests(tests, private_bus_setup, private_bus_teardown);
 }

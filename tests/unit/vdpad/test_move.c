@@ -177,10 +177,6 @@ int main(void) {
 		WITH_NODE(a_move_that_the_switch_refuses_leaves_the_port_where_it_was),
 		WITH_NODE(a_move_that_was_cut_off_is_completed_by_the_next_vdpad),
 	};
-	int failed;
 
-	private_bus_start();
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	private_bus_stop();
-	return failed;
+	return cmocka_run_group_tests(tests, private_bus_setup, private_bus_teardown);
 }
