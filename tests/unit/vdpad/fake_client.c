@@ -85,6 +85,16 @@ void node_add_with(
 	send(node, m, ret);
 }
 
+struct managed_port *node_add_port(struct node *node, const char *port, const char *network) {
+	struct answer answer;
+
+	node_add(node, port, network, false, &answer);
+	node_wait(node, answer.code != -1);
+	if (answer.code != 0)
+		fail_msg("%s", answer.text);
+	return port_set_find(&node->d->ports, port);
+}
+
 void node_set_vlan(struct node *node, const char *port, const char *vlan, struct answer *ret) {
 	sd_bus_message *m = new_call(node, "SetPort");
 

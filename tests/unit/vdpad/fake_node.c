@@ -339,6 +339,18 @@ void node_netlink_goes(struct node *node) {
 	node->netlink = sd_bus_close_unref(node->netlink);
 }
 
+void node_workers_come(struct node *node) {
+	node_switch_comes(node);
+	node_netlink_comes(node);
+}
+
+void node_workers_are_known(struct node *node) {
+	node_workers_come(node);
+	node_wait(node, hub_is_ready(node->d->hub, WORKER_SWITCH));
+	node_wait(node, hub_is_ready(node->d->hub, WORKER_NETLINK));
+	node_wait(node, !node->d->restore.running);
+}
+
 void node_init(struct node *node, const char *config) {
 	FILE *file;
 
@@ -400,6 +412,12 @@ void node_done(struct node *node) {
 		remove_port(node, 0);
 	snprintf(command, sizeof(command), "rm -r %s", node->dir);
 	assert_int_equal(system(command), 0);
+}
+
+int node_teardown(void **state) {
+	node_done(*state);
+	free(*state);
+	return 0;
 }
 
 void node_run(struct node *node, uint64_t ms) {

@@ -44,6 +44,9 @@ struct node {
 void node_init(struct node *node, const char *config);
 void node_done(struct node *node);
 
+// For cmocka: *state is a node from calloc().
+int node_teardown(void **state);
+
 // The node has a kernel with vDPA. Before vdpad is started.
 void node_have_vdpa(struct node *node);
 
@@ -57,6 +60,10 @@ void node_switch_comes(struct node *node);
 void node_switch_goes(struct node *node);
 void node_netlink_comes(struct node *node);
 void node_netlink_goes(struct node *node);
+
+// Both come; and then vdpad knows what they have.
+void node_workers_come(struct node *node);
+void node_workers_are_known(struct node *node);
 
 // What the switch was last told about the port's device for DPDK; "" for none.
 const char *node_device_of(const struct node *node, const char *port);
@@ -86,6 +93,8 @@ void node_add_with(
 	struct node *node, const char *port, const char *network, const char *key,
 	const char *value, struct answer *ret
 );
+// Have it made, whatever serves it, before this returns.
+struct managed_port *node_add_port(struct node *node, const char *port, const char *network);
 void node_set_vlan(struct node *node, const char *port, const char *vlan, struct answer *ret);
 // AddPort or SetPort with these keys and values, ending with NULL.
 void node_ask(

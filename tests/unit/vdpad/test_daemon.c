@@ -36,35 +36,13 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
 	clock_fake_ms(UINT64_MAX);
-	node_done(*state);
-	free(*state);
-	return 0;
-}
-
-static void workers_come(struct node *node) {
-	node_switch_comes(node);
-	node_netlink_comes(node);
-}
-
-static void workers_are_known(struct node *node) {
-	workers_come(node);
-	node_wait(node, hub_is_ready(node->d->hub, WORKER_SWITCH));
-	node_wait(node, hub_is_ready(node->d->hub, WORKER_NETLINK));
-	node_wait(node, !node->d->restore.running);
+	return node_teardown(state);
 }
 
 static bool is_served(struct node *node, const char *name) {
 	const struct managed_port *port = port_set_find(&node->d->ports, name);
 
 	return port != NULL && port->port.state == PORT_READY && port->act == PORT_IDLE;
-}
-
-static void add_served_port(struct node *node, const char *name) {
-	struct answer answer;
-
-	node_add(node, name, "lab", false, &answer);
-	node_wait(node, answer.code != -1);
-	assert_int_equal(answer.code, 0);
 }
 
 // Grace
@@ -119,7 +97,7 @@ static void a_request_whose_switch_dies_under_it_is_done_by_the_next_one(void **
 	struct node *node = *state;
 	struct answer answer;
 
-	workers_are_known(node);
+	node_workers_are_known(node);
 	node->mute = true;
 	node_add(node, "vm1", "lab", false, &answer);
 	node_wait(node, node->n_networks == 1);
@@ -136,8 +114,8 @@ static void a_change_whose_switch_dies_under_it_is_done_by_the_next_one(void **s
 	struct node *node = *state;
 	struct answer answer;
 
-	workers_come(node);
-	add_served_port(node, "vm1");
+	node_workers_come(node);
+	node_add_port(node, "vm1", "lab");
 	node->mute = true;
 	node_set_vlan(node, "vm1", "7", &answer);
 	node_wait(node, node->n_set_port == 2);
@@ -155,7 +133,7 @@ static void a_request_that_kills_two_switches_fails(void **state) {
 	struct node *node = *state;
 	struct answer answer;
 
-	workers_are_known(node);
+	node_workers_are_known(node);
 	node_add(node, "vm1", "lab", false, &answer);
 	for (int i = 0; i < 2; i++) {
 		if (node->fallback == NULL)
@@ -182,7 +160,7 @@ static void requests_for_one_port_keep_their_order(void **state) {
 	node_add(node, "vm2", "lab", false, &other);
 	node_run(node, A_MOMENT_MS);
 	assert_int_equal(add.code, -1);
-	workers_come(node);
+	node_workers_come(node);
 	node_wait(node, again.code != -1 && other.code != -1);
 	assert_int_equal(add.code, 0);
 	assert_int_equal(set.code, 0);
@@ -206,14 +184,14 @@ static void a_port_that_exists_is_waited_for_after_a_restart_of_vdpad(void **sta
 	struct node *node = *state;
 	struct answer answer;
 
-	workers_come(node);
-	add_served_port(node, "vm1");
+	node_workers_come(node);
+	node_add_port(node, "vm1", "lab");
 	node_stop_vdpad(node);
 	node_start_vdpad(node);
 	node_add(node, "vm1", "lab", true, &answer);
 	node_run(node, A_MOMENT_MS);
 	assert_int_equal(answer.code, -1);
-	workers_come(node);
+	node_workers_come(node);
 	node_wait(node, answer.code != -1);
 	assert_int_equal(answer.code, 0);
 	assert_string_equal(answer.state, "ready");
@@ -224,8 +202,8 @@ static void a_port_that_exists_is_waited_for_after_a_restart_of_the_switch(void 
 	struct node *node = *state;
 	struct answer answer;
 
-	workers_come(node);
-	add_served_port(node, "vm1");
+	node_workers_come(node);
+	node_add_port(node, "vm1", "lab");
 	node_switch_goes(node);
 	node_wait(node, !hub_is_ready(node->d->hub, WORKER_SWITCH));
 	node_add(node, "vm1", "lab", true, &answer);
@@ -239,7 +217,7 @@ static void a_port_that_exists_is_waited_for_after_a_restart_of_the_switch(void 
 
 // vdpad was killed while the switch had network lab, and its store knows of no port on it.
 static void leave_network_behind(struct node *node) {
-	workers_are_known(node);
+	node_workers_are_known(node);
 	node_wait(node, store_is_trusted(node->d->store));
 	node_stop_vdpad(node);
 	strcpy(node->networks[0], "lab");
@@ -291,8 +269,8 @@ static void a_port_deleted_without_a_switch_is_gone_with_it(void **state) {
 	struct node *node = *state;
 	struct answer answer;
 
-	workers_come(node);
-	add_served_port(node, "vm1");
+	node_workers_come(node);
+	node_add_port(node, "vm1", "lab");
 	node_switch_goes(node);
 	node_wait(node, !hub_is_ready(node->d->hub, WORKER_SWITCH));
 	clock_fake_ms(clock_now_ms() + REQUEST_GRACE_MS + 1);
@@ -311,8 +289,8 @@ static void ports_whose_push_is_cut_off_are_degraded_and_not_failed(void **state
 	struct node *node = *state;
 	const struct managed_port *port;
 
-	workers_come(node);
-	add_served_port(node, "vm1");
+	node_workers_come(node);
+	node_add_port(node, "vm1", "lab");
 	node_switch_goes(node);
 	node_wait(node, !hub_is_ready(node->d->hub, WORKER_SWITCH));
 	node_switch_comes(node);
@@ -330,7 +308,7 @@ static void a_refused_port_leaves_nothing(void **state) {
 	struct node *node = *state;
 	struct answer answer;
 
-	workers_come(node);
+	node_workers_come(node);
 	node->refuse = ENOENT; // of some file
 	node_add(node, "vm1", "lab", false, &answer);
 	node_wait(node, answer.code != -1);
@@ -346,8 +324,8 @@ static void a_missing_bridge_takes_no_new_ports_and_keeps_the_others(void **stat
 	struct answer answer;
 	FILE *file;
 
-	workers_come(node);
-	add_served_port(node, "vm1");
+	node_workers_come(node);
+	node_add_port(node, "vm1", "lab");
 	node_stop_vdpad(node);
 	node_switch_goes(node);
 	file = fopen(node->config, "w");
@@ -356,7 +334,7 @@ static void a_missing_bridge_takes_no_new_ports_and_keeps_the_others(void **stat
 	assert_int_equal(fclose(file), 0);
 
 	node_start_vdpad(node);
-	workers_come(node);
+	node_workers_come(node);
 	node_wait(node, is_served(node, "vm1"));
 	node_add(node, "vm2", "lab", false, &answer);
 	node_wait(node, answer.code != -1);
@@ -396,8 +374,8 @@ static void each_change_is_signalled(void **state) {
 	watch(node->client, "org.freedesktop.DBus.Properties", "PropertiesChanged",
 	      &seen.properties);
 	watch(node->client, IPC_MANAGER_IFACE, "PortChanged", &seen.changed);
-	workers_come(node);
-	add_served_port(node, "vm1");
+	node_workers_come(node);
+	node_add_port(node, "vm1", "lab");
 	node_wait(node, seen.added == 1 && seen.properties == 1 && seen.changed == 2);
 	node_set_vlan(node, "vm1", "7", &answer);
 	node_wait(node, seen.properties == 2 && seen.changed == 3);

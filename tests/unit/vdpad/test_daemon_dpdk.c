@@ -18,10 +18,7 @@
 	"[pool nic]\nnetworks = lab\npci = " DEVICE "\nclass = vdpa\n"
 
 static void workers_come(struct node *node) {
-	node_switch_comes(node);
-	node_netlink_comes(node);
-	node_wait(node, hub_is_ready(node->d->hub, WORKER_SWITCH));
-	node_wait(node, hub_is_ready(node->d->hub, WORKER_NETLINK));
+	node_workers_are_known(node);
 	node_wait(node, daemon_facts(node->d, 1000)->n_dpdk_vdpa == 1);
 	node_wait(node, !node->d->restore.running);
 }
@@ -36,21 +33,9 @@ static int setup(void **state) {
 	return 0;
 }
 
-static int teardown(void **state) {
-	node_done(*state);
-	free(*state);
-	return 0;
-}
-
 static struct managed_port *add(struct node *node, const char *name, enum backend_kind backend) {
-	struct managed_port *port;
-	struct answer answer;
+	struct managed_port *port = node_add_port(node, name, "lab");
 
-	node_add(node, name, "lab", false, &answer);
-	node_wait(node, answer.code != -1);
-	if (answer.code != 0)
-		fail_msg("%s", answer.text);
-	port = port_set_find(&node->d->ports, name);
 	assert_int_equal(port->port.backend, backend);
 	return port;
 }
@@ -137,7 +122,7 @@ static void it_is_deleted_like_any_other(void **state) {
 }
 
 int main(void) {
-#define WITH_NODE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define WITH_NODE(fn) cmocka_unit_test_setup_teardown(fn, setup, node_teardown)
 	const struct CMUnitTest tests[] = {
 		WITH_NODE(a_port_gets_the_device_and_the_next_one_the_switch),
 		WITH_NODE(a_device_that_cannot_be_used_is_refused_with_its_reason),

@@ -5,20 +5,14 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "tests/fake/vdpa_kernel.h"
 #include "tests/unit/private_bus.h"
-#include "tests/unit/vdpad/fake_node.h"
+#include "tests/unit/vdpad/vdpa_fixture.h"
 #include "vdpad/util/cleanup.h"
-#include "vdpad/util/clock.h"
 #include "vdpad/util/ipc.h"
 
-#define PF "0000:3b:00.0"
-#define NIC_FILE "mgmtdevs/pci,0000:3b:00.2"
-#define OTHER_NIC_FILE "mgmtdevs/pci,0000:3b:00.3"
-#define CONFIG                                                       \
+#define THREE_POOLS                                                  \
 	"[networks]\nbridges = no\n[network lab]\n[network sf]\n"    \
 	"[pool fast]\nnetworks = lab\nmgmtdevs = pci/*\nlimit = 5\n" \
 	"[pool many]\nnetworks = sf\npf = " PF "\nfunctions = sf\n"  \
@@ -29,46 +23,15 @@
 static struct node *node;
 
 static int setup(void **state) {
-	(void)state;
-	node = calloc(1, sizeof(*node));
-	node_init(node, CONFIG);
-	node_have_vdpa(node);
-	vdpa_kernel_write(node->kernel, NIC_FILE, VDPA_KERNEL_MLX5);
+	*state = node = vdpa_node_new(THREE_POOLS);
 	vdpa_kernel_write(node->kernel, OTHER_NIC_FILE, VDPA_KERNEL_MLX5);
-	vdpa_kernel_write(node->kernel, "pfs/" PF, "");
-	node_start_vdpad(node);
 	return 0;
-}
-
-static void workers_come(void) {
-	node_switch_comes(node);
-	node_netlink_comes(node);
-	node_wait(node, hub_is_ready(node->d->hub, WORKER_SWITCH));
-	node_wait(node, hub_is_ready(node->d->hub, WORKER_NETLINK));
-	node_wait(node, !vdpa_restore_is_pending(node->d));
-	node_wait(node, !node->d->restore.running);
 }
 
 static int setup_with_workers(void **state) {
 	setup(state);
-	workers_come();
+	vdpa_workers_come(node);
 	return 0;
-}
-
-static int teardown(void **state) {
-	(void)state;
-	node_done(node);
-	free(node);
-	return 0;
-}
-
-static void add(const char *port, const char *network) {
-	struct answer answer;
-
-	node_add(node, port, network, false, &answer);
-	node_wait(node, answer.code != -1);
-	if (answer.code != 0)
-		fail_msg("%s", answer.text);
 }
 
 // The answer of a method, as text: strings, numbers and booleans in their order, each with a blank behind it.
@@ -160,7 +123,7 @@ static void a_pool_shows_its_members_and_their_ports(void **state) {
 	const struct reply *reply;
 
 	(void)state;
-	add("vm1", "lab");
+	node_add_port(node, "vm1", "lab");
 	vdpa_kernel_write(node->kernel, "devices/foreign", FOREIGN "driver vhost_vdpa\n");
 	vdpa_view_ask(node->d->vdpa_view);
 	node_wait(node, !vdpa_view_is_asking(node->d->vdpa_view));
@@ -177,7 +140,7 @@ static void a_pool_shows_its_members_and_their_ports(void **state) {
 static void free_counts_what_is_left_of_hardware_and_limit(void **state) {
 	(void)state;
 	says(ask("ShowPools", "fast", NULL, NULL), "n_members 2 free 2 ");
-	add("vm1", "lab");
+	node_add_port(node, "vm1", "lab");
 	says(ask("ShowPools", "fast", NULL, NULL), "n_members 2 free 1 ");
 }
 
@@ -219,7 +182,7 @@ static void devices_of_all_owners_are_shown(void **state) {
 	snprintf(path, sizeof(path), "devices/%s", odd);
 	path[strcspn(path, "/") + 2] = ','; // how the fake spells a slash
 	vdpa_kernel_write(node->kernel, path, FOREIGN "driver virtio_vdpa\n");
-	add("vm1", "lab");
+	node_add_port(node, "vm1", "lab");
 	vdpa_view_ask(node->d->vdpa_view);
 	node_wait(node, !vdpa_view_is_asking(node->d->vdpa_view));
 	reply = ask("ShowDevices", "", NULL, NULL);
@@ -272,7 +235,7 @@ static void a_plan_of_a_port_has_all_steps_and_changes_nothing(void **state) {
 	assert_int_equal(vdpa_kernel_n_calls(node->kernel, "AddVdpa"), 0);
 	assert_int_equal(ask("PlanPort", "vm1", "network", "nowhere")->code, ENODEV);
 	assert_int_equal(ask("PlanPort", "VM", "network", "lab")->code, EINVAL);
-	add("vm1", "lab");
+	node_add_port(node, "vm1", "lab");
 	assert_int_equal(ask("PlanPort", "vm1", "network", "lab")->code, EEXIST);
 }
 
@@ -289,7 +252,7 @@ static void a_plan_of_a_port_on_the_switch_begins_with_its_uplink(void **state) 
 	says(reply, "let vdpad-switch listen at ");
 }
 
-#define HARDWARE_TEST(name) cmocka_unit_test_setup_teardown(name, setup_with_workers, teardown)
+#define HARDWARE_TEST(name) cmocka_unit_test_setup_teardown(name, setup_with_workers, node_teardown)
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
@@ -299,7 +262,8 @@ int main(void) {
 		HARDWARE_TEST(management_devices_say_what_they_take),
 		HARDWARE_TEST(devices_of_all_owners_are_shown),
 		cmocka_unit_test_setup_teardown(
-			before_the_worker_has_told_there_is_no_list_but_a_reason, setup, teardown
+			before_the_worker_has_told_there_is_no_list_but_a_reason, setup,
+			node_teardown
 		),
 		HARDWARE_TEST(a_plan_of_subfunctions_is_the_workers),
 		HARDWARE_TEST(a_plan_of_a_port_has_all_steps_and_changes_nothing),

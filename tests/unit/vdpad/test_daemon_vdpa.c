@@ -264,7 +264,7 @@ static void the_vendors_counters_are_those_of_the_port(void **state) {
 }
 
 int main(void) {
-#define WITH_NODE(fn) cmocka_unit_test_setup_teardown(fn, vdpa_setup, vdpa_teardown)
+#define WITH_NODE(fn) cmocka_unit_test_setup_teardown(fn, vdpa_setup, node_teardown)
 	const struct CMUnitTest tests[] = {
 		WITH_NODE(a_port_gets_a_device_with_the_values_asked_for),
 		WITH_NODE(the_next_port_falls_back_and_says_why),

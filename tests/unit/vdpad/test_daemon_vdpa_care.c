@@ -359,7 +359,7 @@ static void a_vf_that_was_refused_is_left_as_it_is(void **state) {
 }
 
 int main(void) {
-#define WITH_NODE(fn) cmocka_unit_test_setup_teardown(fn, vdpa_setup, vdpa_teardown)
+#define WITH_NODE(fn) cmocka_unit_test_setup_teardown(fn, vdpa_setup, node_teardown)
 	const struct CMUnitTest tests[] = {
 		WITH_NODE(a_restart_of_vdpad_touches_no_device),
 		WITH_NODE(the_loss_of_the_switch_is_not_seen_by_ports_on_devices),

@@ -20,18 +20,8 @@ static int setup(void **state) {
 
 	node_init(node, TWO);
 	node_start_vdpad(node);
-	node_switch_comes(node);
-	node_netlink_comes(node);
-	node_wait(node, hub_is_ready(node->d->hub, WORKER_SWITCH));
-	node_wait(node, hub_is_ready(node->d->hub, WORKER_NETLINK));
-	node_wait(node, !node->d->restore.running);
+	node_workers_are_known(node);
 	*state = node;
-	return 0;
-}
-
-static int teardown(void **state) {
-	node_done(*state);
-	free(*state);
 	return 0;
 }
 
@@ -158,8 +148,7 @@ static void a_move_that_was_cut_off_is_completed_by_the_next_vdpad(void **state)
 	store_close(store);
 	node->n_set_port = 0;
 	node_start_vdpad(node);
-	node_switch_comes(node);
-	node_netlink_comes(node);
+	node_workers_come(node);
 	node_wait(node, vm1(node)->state == PORT_READY);
 	assert_string_equal(vm1(node)->spec.network, "two");
 	assert_true(switch_has_network(node, "two"));
@@ -169,7 +158,7 @@ static void a_move_that_was_cut_off_is_completed_by_the_next_vdpad(void **state)
 }
 
 int main(void) {
-#define WITH_NODE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define WITH_NODE(fn) cmocka_unit_test_setup_teardown(fn, setup, node_teardown)
 	const struct CMUnitTest tests[] = {
 		WITH_NODE(a_port_moves_with_its_lease_and_the_old_network_goes),
 		WITH_NODE(a_network_that_does_not_fit_is_refused_before_anything),

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct node *new_node(void) {
+struct node *vdpa_node_new(const char *config) {
 	struct node *node = calloc(1, sizeof(*node));
 
-	node_init(node, CONFIG);
+	node_init(node, config);
 	node_have_vdpa(node);
 	vdpa_kernel_write(node->kernel, NIC_FILE, VDPA_KERNEL_MLX5);
 	vdpa_kernel_write(node->kernel, "pfs/" PF, "");
@@ -20,25 +20,16 @@ static struct node *new_node(void) {
 }
 
 void vdpa_workers_come(struct node *node) {
-	node_switch_comes(node);
-	node_netlink_comes(node);
-	node_wait(node, hub_is_ready(node->d->hub, WORKER_SWITCH));
-	node_wait(node, hub_is_ready(node->d->hub, WORKER_NETLINK));
+	node_workers_are_known(node);
 	node_wait(node, !vdpa_restore_is_pending(node->d));
 	node_wait(node, !node->d->restore.running);
 }
 
 int vdpa_setup(void **state) {
-	struct node *node = new_node();
+	struct node *node = vdpa_node_new(CONFIG);
 
 	vdpa_workers_come(node);
 	*state = node;
-	return 0;
-}
-
-int vdpa_teardown(void **state) {
-	node_done(*state);
-	free(*state);
 	return 0;
 }
 
@@ -55,14 +46,10 @@ bool vdpa_port_is(struct node *node, const char *name, enum port_state state) {
 struct managed_port *vdpa_add(
 	struct node *node, const char *name, const char *network, enum backend_kind backend
 ) {
-	struct answer answer;
+	struct managed_port *port = node_add_port(node, name, network);
 
-	node_add(node, name, network, false, &answer);
-	node_wait(node, answer.code != -1);
-	if (answer.code != 0)
-		fail_msg("%s", answer.text);
-	assert_int_equal(vdpa_port(node, name)->port.backend, backend);
-	return vdpa_port(node, name);
+	assert_int_equal(port->port.backend, backend);
+	return port;
 }
 
 // "devices/vdpad-1" and the like.

@@ -20,9 +20,12 @@
 #define A_MOMENT_MS 100
 #define LOOKS_MS 2500 // the time in which ports are looked after
 
-// For cmocka: *state is the node, its workers are there and the first look at its hardware was taken.
+// A node with other networks and pools, whose vdpad runs.
+struct node *vdpa_node_new(const char *config);
+
+// For cmocka, with node_teardown(): *state is the node, its workers are there and the first look at its hardware
+// was taken.
 int vdpa_setup(void **state);
-int vdpa_teardown(void **state);
 
 void vdpa_workers_come(struct node *node);
 void vdpa_restart(struct node *node); // vdpad
