@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from guest import Guest, Image
-from node import TOP, Node
+from node import TOP, Node, NodeFixture
 from process import wait_until
 
 BRIDGE = "vmbr0"
@@ -104,44 +104,39 @@ def tcp_mbit_per_s(client: Guest, server: str, *, seconds: int = 2, reverse: boo
         raise RuntimeError(f"iperf3 to {server}: {output.strip()[-300:]}") from error
 
 
-class TwoGuests:
+class TwoGuests(NodeFixture):
     """A node and two guests on the ports vm1 and vm2 of network vmbr0, booted once for all cases."""
 
     def __init__(
         self,
         build: Path,
+        config: str = "",
         *,
         qemu: str = QEMU_OF_THE_MACHINE,
         mtu_bytes: int = 1500,
         port_keys: tuple[str, ...] = (),
     ) -> None:
-        self.build = build
-        self.image = guest_image(build)
-        self.node = Node(build)
+        self._image = guest_image(build)
+        super().__init__(Node(build, config))
+        self._qemu, self._mtu_bytes, self._port_keys = qemu, mtu_bytes, port_keys
         self.guests: list[Guest] = []
-        try:
-            add_bridge(self.node, mtu_bytes=mtu_bytes)
-            self.node.start()
-            for number in (1, 2):
-                self.node.ctl("port", "add", f"vm{number}", "network", BRIDGE, *port_keys)
-                mtu = mtu_bytes if mtu_bytes != 1500 else None
-                guest = boot(self.node, self.image, number, f"vm{number}", qemu=qemu, mtu_bytes=mtu)
-                self.guests.append(guest)
-            for guest in self.guests:
-                guest.wait_ready()
-                guest.run("iperf3 -s -D").check()
-            for number in (1, 2):
-                self.node.wait_port_state(f"vm{number}", "connected")
-        except BaseException:
-            print("# " + self.diagnosis().replace("\n", "\n# "), flush=True)
-            self.close()
-            raise
 
-    def __enter__(self) -> TwoGuests:
-        return self
+    def set_up(self) -> None:
+        add_bridge(self.node, mtu_bytes=self._mtu_bytes)
+        self.node.start()
+        mtu = self._mtu_bytes if self._mtu_bytes != 1500 else None
+        for number in (1, 2):
+            port = f"vm{number}"
+            self.node.ctl("port", "add", port, "network", BRIDGE, *self._port_keys)
+            self.guests.append(boot(self.node, self._image, number, port, qemu=self._qemu, mtu_bytes=mtu))
+        for guest in self.guests:
+            guest.wait_ready()
+            guest.run("iperf3 -s -D").check()
+        for number in (1, 2):
+            self.node.wait_port_state(f"vm{number}", "connected")
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def parts(self) -> list[Guest]:
+        return self.guests
 
     @property
     def first(self) -> Guest:
@@ -150,12 +145,3 @@ class TwoGuests:
     @property
     def second(self) -> Guest:
         return self.guests[1]
-
-    def diagnosis(self) -> str:
-        parts = [self.node.diagnosis(), *(guest.diagnosis() for guest in self.guests)]
-        return "\n".join(parts)
-
-    def close(self) -> None:
-        for guest in self.guests:
-            guest.close()
-        self.node.close()

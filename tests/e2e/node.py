@@ -15,9 +15,10 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Self, Sequence
+from typing import Iterable, Mapping, Protocol, Self, Sequence
 
 from process import in_netns, spawn, stop
+from tap import note
 
 TOP = Path(__file__).resolve().parents[2]
 PROGRAMS = {
@@ -315,6 +316,13 @@ class Node:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
+class Part(Protocol):
+    """What runs on a node: a guest, a program."""
+
+    def diagnosis(self) -> str: ...
+    def close(self) -> None: ...
+
+
 class NodeFixture:
     """A node for the cases of one test file. What can fail is in set_up(): then nothing is left behind."""
 
@@ -324,19 +332,29 @@ class NodeFixture:
     def set_up(self) -> None:
         raise NotImplementedError
 
+    def parts(self) -> Iterable[Part]:
+        """What runs on the node by now, and is closed before it."""
+        return ()
+
     def __enter__(self) -> Self:
         try:
             self.set_up()
         except BaseException:
-            self.node.close()
+            note(self.diagnosis())
+            self.close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.node.close()
+        self.close()
 
     def diagnosis(self) -> str:
-        return self.node.diagnosis()
+        return "\n".join([self.node.diagnosis(), *(part.diagnosis() for part in self.parts())])
+
+    def close(self) -> None:
+        for part in self.parts():
+            part.close()
+        self.node.close()
 
 
 def remove_dead_namespaces() -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from node import Node
+from node import Node, NodeFixture
 from tap import Suite, expect, note
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
@@ -22,23 +22,15 @@ SHORT = ["-r", "2", "-m", "10"]
 TIMEOUT_S = 50.0
 
 
-class Lab:
+class Lab(NodeFixture):
     """A node with a switch that nobody else uses."""
 
     def __init__(self, build: Path) -> None:
         self._load = build / "tests/bench/vhost-load"
-        self.node = Node(build, VDPAD_CONFIG)
-        try:
-            self.node.start()
-        except BaseException:
-            self.node.close()
-            raise
+        super().__init__(Node(build, VDPAD_CONFIG))
 
-    def __enter__(self) -> Lab:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.node.close()
+    def set_up(self) -> None:
+        self.node.start()
 
     def load(self, switch: Vdpad | Testpmd, *options: str) -> tuple[int, list[dict[str, Any]]]:
         """Exit status and lines of the generator."""
@@ -47,9 +39,6 @@ class Lab:
         argv = [str(self._load), *SHORT, *options, target]
         done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_S)
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
-
-    def diagnosis(self) -> str:
-        return self.node.diagnosis()
 
 
 suite = Suite[Lab]()

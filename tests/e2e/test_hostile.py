@@ -21,7 +21,7 @@ from typing import NamedTuple
 import hostile_control
 import hostile_rings
 from hostile import ATTACKS, Target
-from node import Node
+from node import Node, NodeFixture
 from process import spawn, stop, wait_until
 from tap import Suite, expect, note
 from vhost_user import MAC
@@ -57,39 +57,31 @@ class Holdings(NamedTuple):
         )
 
 
-class Field:
+class Field(NodeFixture):
     """A node with three ports, and traffic between two of them."""
 
     def __init__(self, build: Path) -> None:
-        self.node = Node(build)
+        super().__init__(Node(build))
+        self._program = build / "tests/fake/vhost-traffic"
         self.traffic: subprocess.Popen[bytes] | None = None
-        try:
-            self.node.start()
-            for port in VICTIMS:
-                self.node.ctl("port", "add", port, "network", NETWORK)
-            self.node.ctl("port", "add", ATTACKER, "network", NETWORK, "mac", MAC)
-            self.pid = self.node.pid("vdpad-switch")
-            self.target = Target(self.socket(ATTACKER), self.node.directory, self.pid)
-            self._start_traffic(build)
-            self.report()
-            self.base = Holdings.of(self.pid)
-            note(f"at rest the switch has {self.base}")
-        except BaseException:
-            note(self.diagnosis())
-            self.close()
-            raise
 
-    def __enter__(self) -> Field:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def set_up(self) -> None:
+        self.node.start()
+        for port in VICTIMS:
+            self.node.ctl("port", "add", port, "network", NETWORK)
+        self.node.ctl("port", "add", ATTACKER, "network", NETWORK, "mac", MAC)
+        self.pid = self.node.pid("vdpad-switch")
+        self.target = Target(self.socket(ATTACKER), self.node.directory, self.pid)
+        self._start_traffic()
+        self.report()
+        self.base = Holdings.of(self.pid)
+        note(f"at rest the switch has {self.base}")
 
     def socket(self, port: str) -> Path:
         return self.node.run_dir / "port" / f"{port}.sock"
 
-    def _start_traffic(self, build: Path) -> None:
-        argv = [str(build / "tests/fake/vhost-traffic")]
+    def _start_traffic(self) -> None:
+        argv = [str(self._program)]
         for port in VICTIMS:
             argv += [str(self.socket(port)), str(self.node.port(port)["mac"])]
         self.traffic_log = self.node.directory / "traffic.log"
@@ -113,15 +105,12 @@ class Field:
         assert isinstance(report, dict)
         return report
 
-    def diagnosis(self) -> str:
-        return self.node.diagnosis()
-
     def close(self) -> None:
         if self.traffic is not None:
             stop(self.traffic)
             assert self.traffic.stdin is not None
             self.traffic.stdin.close()
-        self.node.close()
+        super().close()
 
 
 def prefer(pid: int) -> None:

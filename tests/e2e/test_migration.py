@@ -35,7 +35,7 @@ from lab import (
     qemu_arguments,
     qemu_version,
 )
-from node import Node
+from node import Node, NodeFixture
 from process import wait_until
 from tap import Suite, expect, note
 
@@ -114,37 +114,31 @@ class Download:
             connection.close()
 
 
-class Lab:
+class Lab(NodeFixture):
     """A node with the bridge vmbr0, two ports, and the guest on one of them."""
 
     def __init__(self, build: Path) -> None:
         self._image = guest_image(build)
         self._qemu = qemu_10(build)
         note(f"QEMU {qemu_version(self._qemu)}")
-        self.node = Node(build)
+        super().__init__(Node(build))
         self.guest: Guest | None = None
         self.n_moves = 0
-        try:
-            add_bridge(self.node)
-            self.node.start()
-            for port in PORTS:
-                self.node.ctl("port", "add", port, "network", BRIDGE)
-            self.guest = self._start(0, [])
-            self.guest.wait_ready()
-            block = os.urandom(BLOCK_BYTES)
-            self.upload = Upload(self.node.netns, block)
-            self.download = Download(self.node.netns, block)
-            self._start_load()
-        except BaseException:
-            note(self.diagnosis())
-            self.close()
-            raise
 
-    def __enter__(self) -> Lab:
-        return self
+    def set_up(self) -> None:
+        add_bridge(self.node)
+        self.node.start()
+        for port in PORTS:
+            self.node.ctl("port", "add", port, "network", BRIDGE)
+        self.guest = self._start(0, [])
+        self.guest.wait_ready()
+        block = os.urandom(BLOCK_BYTES)
+        self.upload = Upload(self.node.netns, block)
+        self.download = Download(self.node.netns, block)
+        self._start_load()
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def parts(self) -> list[Guest]:
+        return [self.guest] if self.guest else []
 
     def _start(self, number: int, more_arguments: list[str]) -> Guest:
         """A QEMU on the port whose turn it is."""
@@ -204,14 +198,6 @@ class Lab:
             return info
         finally:
             source.close()
-
-    def diagnosis(self) -> str:
-        return "\n".join([self.node.diagnosis(), self.guest.diagnosis() if self.guest else ""])
-
-    def close(self) -> None:
-        if self.guest is not None:
-            self.guest.close()
-        self.node.close()
 
 
 suite = Suite[Lab]()

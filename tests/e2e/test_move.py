@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from guest import Guest
-from lab import BRIDGE, HOST_IPV4, add_bridge, boot, guest_image, ipv4
-from node import Node
+from lab import BRIDGE, HOST_IPV4, TwoGuests, ipv4
 from process import wait_until
 from tap import Suite, expect
 
@@ -23,52 +21,25 @@ NOT_FOUND, REFUSED = 3, 5
 CONFIG = "[network late]\nbridge = vmbr9\n"
 
 
-class Lab:
+class Lab(TwoGuests):
     """Guests on vm1 and vm2 of vmbr0, and two more bridges, one of them with a small MTU."""
 
     def __init__(self, build: Path) -> None:
-        self.node = Node(build, CONFIG)
-        self.guests: list[Guest] = []
-        try:
-            add_bridge(self.node)
-            for bridge, mtu in ((OTHER, "1500"), (SMALL, "1400")):
-                self.node.run("ip", "link", "add", bridge, "mtu", mtu, "type", "bridge")
-                self.node.run("ip", "link", "set", bridge, "up")
-            self.node.run("ip", "addr", "add", f"{OTHER_HOST}/32", "dev", OTHER)
-            # each bridge answers for its own address only
-            self.node.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore")
-            self.node.start()
-            image = guest_image(build)
-            for number in (1, 2):
-                self.node.ctl("port", "add", f"vm{number}", "network", BRIDGE)
-                self.guests.append(boot(self.node, image, number, f"vm{number}"))
-            for guest in self.guests:
-                guest.wait_ready()
-            for number in (1, 2):
-                self.node.wait_port_state(f"vm{number}", "connected")
-        except BaseException:
-            print("# " + self.diagnosis().replace("\n", "\n# "), flush=True)
-            self.close()
-            raise
+        super().__init__(build, CONFIG)
 
-    def __enter__(self) -> Lab:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def set_up(self) -> None:
+        for bridge, mtu in ((OTHER, "1500"), (SMALL, "1400")):
+            self.node.run("ip", "link", "add", bridge, "mtu", mtu, "type", "bridge")
+            self.node.run("ip", "link", "set", bridge, "up")
+        self.node.run("ip", "addr", "add", f"{OTHER_HOST}/32", "dev", OTHER)
+        # each bridge answers for its own address only
+        self.node.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore")
+        super().set_up()
 
     def route(self, bridge: str) -> None:
         """Where the node has guest 1."""
         self.node.run("ip", "route", "replace", f"{ipv4(1)}/32", "dev", bridge)
         self.node.run("ip", "neigh", "flush", "to", ipv4(1))
-
-    def diagnosis(self) -> str:
-        return "\n".join([self.node.diagnosis(), *(guest.diagnosis() for guest in self.guests)])
-
-    def close(self) -> None:
-        for guest in self.guests:
-            guest.close()
-        self.node.close()
 
 
 suite = Suite[Lab]()

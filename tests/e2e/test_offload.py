@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterable
 
 from guest import Guest
 from lab import BRIDGE, MEMORY, add_bridge, guest_image, ipv4, ipv6, qemu_arguments
-from node import Node
+from node import Node, NodeFixture
 from process import wait_until
 from tap import Suite, expect, note
 
@@ -32,37 +32,31 @@ WITHOUT: dict[str, tuple[str, ...]] = {
 FEATURE_BITS = {"guest_csum": 1, "guest_tso4": 7, "guest_tso6": 8, "mrg_rxbuf": 15}
 
 
-class Lab:
+class Lab(NodeFixture):
     """A node with the bridge vmbr0, a running guest on each port, and data to send in SENDER and on the host."""
 
     def __init__(self, build: Path) -> None:
         self._image = guest_image(build)
-        self.node = Node(build)
+        super().__init__(Node(build))
         self.guests: dict[str, Guest] = {}
-        try:
-            add_bridge(self.node)
-            self.node.start()
-            for port in WITHOUT:
-                self.guests[port] = self._boot(port)
-            for port, guest in self.guests.items():
-                guest.wait_ready()
-                self.node.wait_port_state(port, "connected")
-            make_data = f"dd if=/dev/urandom of={{}} bs=1M count={DATA_MB} 2>/dev/null && md5sum {{}}"
-            self._host_data = self.node.directory / "data"
-            command = make_data.format(self._host_data, self._host_data)
-            self.host_md5 = self.node.run("sh", "-c", command).stdout.split()[0]
-            command = make_data.format("/tmp/data", "/tmp/data")
-            self.guest_md5 = self.guests[SENDER].run(command).check().split()[0]
-        except BaseException:
-            note(self.diagnosis())
-            self.close()
-            raise
 
-    def __enter__(self) -> Lab:
-        return self
+    def set_up(self) -> None:
+        add_bridge(self.node)
+        self.node.start()
+        for port in WITHOUT:
+            self.guests[port] = self._boot(port)
+        for port, guest in self.guests.items():
+            guest.wait_ready()
+            self.node.wait_port_state(port, "connected")
+        make_data = f"dd if=/dev/urandom of={{}} bs=1M count={DATA_MB} 2>/dev/null && md5sum {{}}"
+        self._host_data = self.node.directory / "data"
+        command = make_data.format(self._host_data, self._host_data)
+        self.host_md5 = self.node.run("sh", "-c", command).stdout.split()[0]
+        command = make_data.format("/tmp/data", "/tmp/data")
+        self.guest_md5 = self.guests[SENDER].run(command).check().split()[0]
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def parts(self) -> Iterable[Guest]:
+        return self.guests.values()
 
     def _boot(self, port: str) -> Guest:
         self.node.ctl("port", "add", port, "network", BRIDGE)
@@ -108,14 +102,6 @@ class Lab:
         mbit_per_s = DATA_BYTES * 8 / (time.monotonic() - start) / 1e6
         note(f"{port} at {address}: {mbit_per_s:.0f} Mbit/s")
         return md5
-
-    def diagnosis(self) -> str:
-        return "\n".join([self.node.diagnosis(), *(g.diagnosis() for g in self.guests.values())])
-
-    def close(self) -> None:
-        for guest in self.guests.values():
-            guest.close()
-        self.node.close()
 
 
 suite = Suite[Lab]()

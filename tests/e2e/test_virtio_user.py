@@ -13,7 +13,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from node import Node
+from node import Node, NodeFixture
 from process import spawn, stop, wait_until
 from tap import Suite, expect, note
 
@@ -83,27 +83,21 @@ class Peer:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-10:])
 
 
-class TwoPeers:
+class TwoPeers(NodeFixture):
     """A node and two peers on the ports dpdk1 and dpdk2 of a network without a bridge."""
 
     def __init__(self, build: Path) -> None:
-        self.node = Node(build)
+        super().__init__(Node(build))
         self.started: list[Peer] = []
-        try:
-            self.node.start()
-            for port in PORTS:
-                self.node.ctl("port", "add", port, "network", NETWORK)
-            self.start_peers()
-        except BaseException:
-            note(self.diagnosis())
-            self.close()
-            raise
 
-    def __enter__(self) -> TwoPeers:
-        return self
+    def set_up(self) -> None:
+        self.node.start()
+        for port in PORTS:
+            self.node.ctl("port", "add", port, "network", NETWORK)
+        self.start_peers()
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def parts(self) -> list[Peer]:
+        return self.started
 
     def start_peers(self) -> None:
         """Start a peer on each port, beside those that run."""
@@ -135,14 +129,6 @@ class TwoPeers:
         wait_until(switch_has_all, TIMEOUT_S, f"{FRAMES} frames in the switch")
         got = self.peers[receiver].receive(got + wanted) - got
         return got, self.node.stats(PORTS[receiver])["tx_packets"] - given
-
-    def diagnosis(self) -> str:
-        return "\n".join([self.node.diagnosis(), *(peer.diagnosis() for peer in self.started)])
-
-    def close(self) -> None:
-        for peer in self.started:
-            peer.close()
-        self.node.close()
 
 
 suite = Suite[TwoPeers]()
