@@ -6,7 +6,8 @@ The others are two guests of tests/fake/vhost_traffic.c, which know each frame t
 they must have lost none and got none that is wrong, the control channel must have answered them in time, and the
 switch must be the same process, with as many descriptors, maps and threads as before.
 
-The attacks on messages and memory are in hostile_control.py, those on rings in hostile_rings.py.
+The attacks on messages are in hostile_control.py, those on memory in hostile_memory.py, those on rings in
+hostile_rings.py.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import hostile_control
+import hostile_memory
 import hostile_rings
 from hostile import ATTACKS, Target
 from node import Node, NodeFixture
@@ -36,7 +38,7 @@ MIN_FRAMES = 100  # of each guest while an attack lasts
 AT_LEAST_S = 0.25  # of traffic in each attack, also in one that is over at once
 SETTLE_S = 8.0  # until everything of an attacker that has gone is given back
 
-TABLES = (hostile_control, hostile_rings)  # their attacks register themselves
+TABLES = (hostile_control, hostile_memory, hostile_rings)  # their attacks register themselves
 
 
 class Holdings(NamedTuple):
