@@ -8,6 +8,7 @@
 
 #include <rte_eal.h>
 
+#include "vdpad/util/cleanup.h"
 #include "vdpad/util/mac_addr.h"
 
 #define IPV4_BYTES 20
@@ -36,6 +37,21 @@ int frames_setup(void **state) {
 	(void)state;
 	if (rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])), (char **)argv) < 0)
 		return -1;
+	return 0;
+}
+
+struct workers *test_workers;
+
+int test_workers_setup(void **state) {
+	const int cpus[] = {-1, -1};
+	int r = frames_setup(state);
+
+	return r < 0 ? r : workers_new(cpus, ARRAY_LEN(cpus), &test_workers, NULL);
+}
+
+int test_workers_teardown(void **state) {
+	(void)state;
+	workers_free(test_workers);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "fallback/frame.h"
+#include "fallback/worker.h"
 
 #define FRAME_TEST_BYTES 65536
 
@@ -26,6 +27,11 @@ struct test_packet {
 
 // Starts EAL; group setup for cmocka.
 int frames_setup(void **state);
+
+// The same, with two workers on whatever CPUs; group fixtures for cmocka.
+extern struct workers *test_workers;
+int test_workers_setup(void **state);
+int test_workers_teardown(void **state);
 
 // The frame, its L4 checksum holding the pseudo-header's sum as a sender with checksum offload
 // leaves it. Payload byte i is (i * 7 + i / 256). Returns its length.

@@ -14,139 +14,33 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <rte_eal.h>
-
-#include "fallback/control.h"
-#include "fallback/switch.h"
-#include "tests/unit/fallback/fake_hw.h"
+#include "tests/unit/fallback/control_case.h"
 #include "tests/unit/fallback/frames.h"
-#include "vdpad/util/cleanup.h"
 #include "vdpad/util/ipc.h"
 
 #define FEATURES (UINT64_C(1) << 32 | 1 << 15 | 1 << 0 | 1 << 1)
 
-static struct {
-	sd_event *event;
-	struct workers *workers;
-	struct network_switch *sw;
-	struct control control;
-	sd_bus *link;   // of the switch
-	sd_bus *caller; // vdpad's
-	char directory[32];
-	char path[64]; // of port p1
-} t;
+static char directory[32];
 
-static int group_setup(void **state) {
-	const int cpus[] = {-1, -1};
-	int r = frames_setup(state);
-
-	if (r < 0)
-		return r;
-	return workers_new(cpus, ARRAY_LEN(cpus), &t.workers, NULL);
-}
-
-static int group_teardown(void **state) {
-	(void)state;
-	workers_free(t.workers);
-	return 0;
-}
-
-// Two ends of a link in one thread: none may wait for the other while it starts.
 static int setup(void **state) {
-	int pair[2];
-
 	(void)state;
-	strcpy(t.directory, "/tmp/vdpad-switch-XXXXXX");
-	if (mkdtemp(t.directory) == NULL ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) < 0)
+	strcpy(directory, "/tmp/vdpad-switch-XXXXXX");
+	if (mkdtemp(directory) == NULL || control_case_open(directory) < 0)
 		return -1;
-	snprintf(t.path, sizeof(t.path), "%s/p1.sock", t.directory);
-	if (sd_event_new(&t.event) < 0 || switch_new(t.workers, t.event, &t.sw, NULL) < 0)
-		return -1;
-	switch_set_socket_owner(t.sw, (gid_t)-1, 0640);
-	if (link_accept(pair[1], t.event, &t.caller) < 0 || sd_bus_new(&t.link) < 0 ||
-	    sd_bus_set_fd(t.link, pair[0], pair[0]) < 0 || sd_bus_negotiate_fds(t.link, true) < 0 ||
-	    sd_bus_start(t.link) < 0 || sd_bus_attach_event(t.link, t.event, 0) < 0)
-		return -1;
-	// A call that comes together with the last word of the handshake would not be seen at once.
-	while (sd_bus_is_ready(t.link) == 0) {
-		if (sd_event_run(t.event, UINT64_MAX) < 0)
-			return -1;
-	}
-	t.control = (struct control){t.sw, fake_hw_new(t.event, true)};
-	return t.control.hw == NULL || control_attach(t.link, &t.control) < 0 ? -1 : 0;
+	switch_set_socket_owner(control_case.control.sw, (gid_t)-1, 0640);
+	return 0;
 }
 
 static int teardown(void **state) {
 	(void)state;
-	sd_bus_flush_close_unref(t.caller);
-	sd_bus_flush_close_unref(t.link);
-	hw_vdpa_free(t.control.hw);
-	switch_free(t.sw);
-	sd_event_unref(t.event);
-	unlink(t.path);
-	return rmdir(t.directory); // fails when a socket was left
-}
-
-struct answer {
-	sd_bus_message *m;
-	bool done;
-};
-
-static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-	struct answer *answer = userdata;
-
-	(void)ret_error;
-	answer->m = sd_bus_message_ref(m);
-	answer->done = true;
-	return 0;
-}
-
-// Send @m (consumed) and run both ends until the answer is there.
-static sd_bus_message *call(sd_bus_message *m) {
-	struct answer answer = {0};
-
-	assert_true(sd_bus_call_async(t.caller, NULL, m, on_answer, &answer, 10000000) >= 0);
-	while (!answer.done)
-		assert_true(sd_event_run(t.event, UINT64_MAX) >= 0);
-	sd_bus_message_unref(m);
-	return answer.m;
-}
-
-static sd_bus_message *request(const char *method) {
-	sd_bus_message *m = NULL;
-
-	assert_true(
-		sd_bus_message_new_method_call(
-			t.caller, &m, NULL, IPC_SWITCH_PATH, IPC_SWITCH_IFACE, method
-		) >= 0
-	);
-	return m;
-}
-
-static void expect_success(sd_bus_message *m) {
-	sd_bus_message *answer = call(m);
-
-	if (sd_bus_message_is_method_error(answer, NULL))
-		fail_msg("%s", sd_bus_message_get_error(answer)->message);
-	sd_bus_message_unref(answer);
-}
-
-// The error's name is that of @code and its text contains @word.
-static void expect_error(sd_bus_message *m, int code, const char *word) {
-	sd_bus_message *answer = call(m);
-
-	assert_true(sd_bus_message_is_method_error(answer, NULL));
-	assert_string_equal(sd_bus_message_get_error(answer)->name, error_dbus_name(code));
-	if (strstr(sd_bus_message_get_error(answer)->message, word) == NULL)
-		fail_msg("'%s' lacks '%s'", sd_bus_message_get_error(answer)->message, word);
-	sd_bus_message_unref(answer);
+	control_case_close();
+	unlink(control_case.path);
+	return rmdir(directory); // fails when a socket was left
 }
 
 static sd_bus_message *set_network(const char *name, uint32_t mtu, uint32_t ageing_s) {
-	sd_bus_message *m = request("SetNetwork");
+	sd_bus_message *m = control_case_new_named("SetNetwork", name);
 
-	sd_bus_message_append(m, "s", name);
 	sd_bus_message_append(m, "a{sv}", 2, "mtu", "u", mtu, "ageing_s", "u", ageing_s);
 	return m;
 }
@@ -154,7 +48,7 @@ static sd_bus_message *set_network(const char *name, uint32_t mtu, uint32_t agei
 static struct port_spec good_spec(void) {
 	return (struct port_spec){
 		.network = "net0",
-		.path = t.path,
+		.path = control_case.path,
 		.mtu_bytes = 1500,
 		.queue_pairs = 1,
 		.link_up = true,
@@ -164,22 +58,14 @@ static struct port_spec good_spec(void) {
 }
 
 static sd_bus_message *set_port(const char *name, const struct port_spec *spec) {
-	sd_bus_message *m = request("SetPort");
+	sd_bus_message *m = control_case_new_named("SetPort", name);
 
-	sd_bus_message_append(m, "s", name);
 	sd_bus_message_append(
 		m, "a{sv}", 8, "network", "s", spec->network, "path", "s", spec->path, "mtu", "u",
 		spec->mtu_bytes, "queue_pairs", "u", spec->queue_pairs, "vlan", "u", spec->vlan,
 		"link_up", "b", (int)spec->link_up, "features", "t", spec->features, "generation",
 		"t", spec->generation
 	);
-	return m;
-}
-
-static sd_bus_message *with_name(const char *method, const char *name) {
-	sd_bus_message *m = request(method);
-
-	sd_bus_message_append(m, "s", name);
 	return m;
 }
 
@@ -200,13 +86,13 @@ static void port_listens_when_set_port_returns(void **state) {
 	(void)state;
 	expect_success(set_network("net0", 1500, 300));
 	expect_success(set_port("p1", &spec));
-	assert_int_equal(stat(t.path, &st), 0);
+	assert_int_equal(stat(control_case.path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0640);
-	fd = connect_to(t.path);
+	fd = connect_to(control_case.path);
 	close(fd);
-	expect_success(with_name("DelPort", "p1"));
-	assert_int_equal(access(t.path, F_OK), -1);
-	expect_success(with_name("DelPort", "p1")); // no such port is success
+	expect_success(control_case_new_named("DelPort", "p1"));
+	assert_int_equal(access(control_case.path, F_OK), -1);
+	expect_success(control_case_new_named("DelPort", "p1")); // no such port is success
 }
 
 static void same_port_again_is_success_and_another_is_refused(void **state) {
@@ -228,7 +114,7 @@ static void same_port_again_is_success_and_another_is_refused(void **state) {
 	spec.mtu_bytes = 1400;
 	expect_error(set_port("p1", &spec), EEXIST, "mtu");
 	spec = good_spec();
-	expect_error(set_port("p2", &spec), EADDRINUSE, t.path); // two ports, one socket
+	expect_error(set_port("p2", &spec), EADDRINUSE, control_case.path); // two ports, one socket
 }
 
 static void port_moves_between_networks_and_keeps_its_peer(void **state) {
@@ -241,15 +127,15 @@ static void port_moves_between_networks_and_keeps_its_peer(void **state) {
 	expect_success(set_network("net0", 1500, 300));
 	expect_success(set_network("net1", 1500, 300));
 	expect_success(set_port("p1", &spec));
-	fd = connect_to(t.path);
+	fd = connect_to(control_case.path);
 	spec.network = "net1";
 	spec.vlan = 10;
 	expect_success(set_port("p1", &spec));
-	assert_true(switch_view_port(t.sw, 0, &port));
+	assert_true(switch_view_port(control_case.control.sw, 0, &port));
 	assert_string_equal(port.spec.network, "net1");
 	assert_int_equal(port.spec.vlan, 10);
-	expect_success(with_name("DelNetwork", "net0"));
-	expect_error(with_name("DelNetwork", "net1"), EBUSY, "p1");
+	expect_success(control_case_new_named("DelNetwork", "net0"));
+	expect_error(control_case_new_named("DelNetwork", "net1"), EBUSY, "p1");
 	spec.network = "net2";
 	expect_error(set_port("p1", &spec), ENODEV, "net2");
 	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1); // neither closed nor spoken to
@@ -287,16 +173,18 @@ static void unknown_missing_and_mistyped_keys_are_named(void **state) {
 	sd_bus_message *m;
 
 	(void)state;
-	m = request("SetNetwork");
+	m = control_case_new("SetNetwork");
 	sd_bus_message_append(m, "sa{sv}", "net0", 2, "mtu", "u", 1500, "colour", "s", "red");
 	expect_error(m, EINVAL, "colour");
-	m = request("SetNetwork");
+	m = control_case_new("SetNetwork");
 	sd_bus_message_append(m, "sa{sv}", "net0", 1, "mtu", "u", 1500);
 	expect_error(m, EINVAL, "ageing_s");
-	m = request("SetNetwork");
+	m = control_case_new("SetNetwork");
 	sd_bus_message_append(m, "sa{sv}", "net0", 2, "mtu", "s", "1500", "ageing_s", "u", 300);
 	expect_error(m, EINVAL, "mtu");
-	assert_false(switch_view_network(t.sw, 0, &(struct switch_network_view){0}));
+	assert_false(
+		switch_view_network(control_case.control.sw, 0, &(struct switch_network_view){0})
+	);
 }
 
 static void network_with_ports_cannot_be_deleted(void **state) {
@@ -305,10 +193,10 @@ static void network_with_ports_cannot_be_deleted(void **state) {
 	(void)state;
 	expect_success(set_network("net0", 1500, 300));
 	expect_success(set_port("p1", &spec));
-	expect_error(with_name("DelNetwork", "net0"), EBUSY, "p1");
-	expect_success(with_name("DelPort", "p1"));
-	expect_success(with_name("DelNetwork", "net0"));
-	expect_success(with_name("DelNetwork", "net0"));
+	expect_error(control_case_new_named("DelNetwork", "net0"), EBUSY, "p1");
+	expect_success(control_case_new_named("DelPort", "p1"));
+	expect_success(control_case_new_named("DelNetwork", "net0"));
+	expect_success(control_case_new_named("DelNetwork", "net0"));
 }
 
 static void stale_socket_is_replaced_and_nothing_else_is(void **state) {
@@ -321,45 +209,20 @@ static void stale_socket_is_replaced_and_nothing_else_is(void **state) {
 	expect_success(set_network("net0", 1500, 300));
 
 	// Somebody has it.
-	strcpy(addr.sun_path, t.path);
+	strcpy(addr.sun_path, control_case.path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(fd, 1), 0);
-	expect_error(set_port("p1", &spec), EADDRINUSE, t.path);
-	assert_int_equal(access(t.path, F_OK), 0);
+	expect_error(set_port("p1", &spec), EADDRINUSE, control_case.path);
+	assert_int_equal(access(control_case.path, F_OK), 0);
 
 	close(fd); // somebody had it
 	expect_success(set_port("p1", &spec));
-	expect_success(with_name("DelPort", "p1"));
+	expect_success(control_case_new_named("DelPort", "p1"));
 
-	f = fopen(t.path, "w");
+	f = fopen(control_case.path, "w");
 	fclose(f);
 	expect_error(set_port("p1", &spec), EEXIST, "no socket");
-	assert_int_equal(access(t.path, F_OK), 0);
-}
-
-// The next dictionary of @answer has one entry, @name, in which @key is the number @value.
-static void expect_entry(
-	sd_bus_message *answer, const char *name, const char *key, uint32_t value
-) {
-	const char *got;
-	uint32_t number = ~value;
-
-	assert_true(sd_bus_message_enter_container(answer, 'a', "{sa{sv}}") > 0);
-	assert_true(sd_bus_message_enter_container(answer, 'e', "sa{sv}") > 0);
-	assert_true(sd_bus_message_read(answer, "s", &got) > 0);
-	assert_string_equal(got, name);
-	assert_true(sd_bus_message_enter_container(answer, 'a', "{sv}") > 0);
-	while (sd_bus_message_enter_container(answer, 'e', "sv") > 0) {
-		assert_true(sd_bus_message_read(answer, "s", &got) > 0);
-		if (strcmp(got, key) == 0)
-			assert_true(sd_bus_message_read(answer, "v", "u", &number) > 0);
-		else
-			assert_true(sd_bus_message_skip(answer, "v") > 0);
-		sd_bus_message_exit_container(answer);
-	}
-	assert_int_equal(number, value);
-	for (int i = 0; i < 3; i++)
-		assert_true(sd_bus_message_exit_container(answer) > 0);
+	assert_int_equal(access(control_case.path, F_OK), 0);
 }
 
 static void list_and_stats_show_what_was_set(void **state) {
@@ -371,23 +234,23 @@ static void list_and_stats_show_what_was_set(void **state) {
 	(void)state;
 	expect_success(set_network("net0", 1500, 300));
 	expect_success(set_port("p1", &spec));
-	answer = call(request("List"));
+	answer = control_case_call(control_case_new("List"));
 	assert_true(sd_bus_message_has_signature(answer, "a{sa{sv}}a{sa{sv}}"));
-	expect_entry(answer, "net0", "ageing_s", 300);
-	expect_entry(answer, "p1", "mtu", 1500);
+	expect_entry(answer, "net0", "ageing_s", "300");
+	expect_entry(answer, "p1", "mtu", "1500");
 	sd_bus_message_unref(answer);
-	answer = call(request("Stats"));
+	answer = control_case_call(control_case_new("Stats"));
 	assert_true(sd_bus_message_has_signature(answer, "a{sa{sv}}"));
 	sd_bus_message_unref(answer);
 
-	assert_true(switch_view_port(t.sw, 0, &port));
+	assert_true(switch_view_port(control_case.control.sw, 0, &port));
 	assert_string_equal(port.spec.network, "net0");
 	assert_string_equal(port.status.detail, "no VM is attached");
 	assert_false(port.status.connected);
-	assert_false(switch_view_port(t.sw, 1, &port));
-	assert_true(switch_view_counters(t.sw, 0, &counters));
+	assert_false(switch_view_port(control_case.control.sw, 1, &port));
+	assert_true(switch_view_counters(control_case.control.sw, 0, &counters));
 	assert_string_equal(counters.name, "p1");
-	assert_false(switch_view_counters(t.sw, 1, &counters));
+	assert_false(switch_view_counters(control_case.control.sw, 1, &counters));
 }
 
 static int on_port_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -406,13 +269,13 @@ static int on_port_changed(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 
 static int on_switch_changed(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
 	(void)source, (void)fd, (void)revents, (void)userdata;
-	control_announce_changes(t.link, &t.control);
+	control_announce_changes(control_case.link, &control_case.control);
 	return 0;
 }
 
 static void wait_for_detail(const char *detail, const char *expected) {
 	while (strcmp(detail, expected) != 0)
-		assert_true(sd_event_run(t.event, UINT64_MAX) >= 0);
+		assert_true(sd_event_run(control_case.event, UINT64_MAX) >= 0);
 }
 
 static void peer_that_comes_and_goes_is_announced_and_a_second_one_is_refused(void **state) {
@@ -427,24 +290,25 @@ static void peer_that_comes_and_goes_is_announced_and_a_second_one_is_refused(vo
 	expect_success(set_port("p1", &spec));
 	assert_true(
 		sd_bus_match_signal(
-			t.caller, NULL, NULL, NULL, IPC_SWITCH_IFACE, "PortChanged",
+			control_case.caller, NULL, NULL, NULL, IPC_SWITCH_IFACE, "PortChanged",
 			on_port_changed, detail
 		) >= 0
 	);
 	assert_true(
 		sd_event_add_io(
-			t.event, NULL, switch_changed_fd(t.sw), EPOLLIN, on_switch_changed, NULL
+			control_case.event, NULL, switch_changed_fd(control_case.control.sw),
+			EPOLLIN, on_switch_changed, NULL
 		) >= 0
 	);
-	first = connect_to(t.path);
+	first = connect_to(control_case.path);
 	wait_for_detail(detail, "peer connected, guest driver not ready");
-	second = connect_to(t.path);
+	second = connect_to(control_case.path);
 	while (recv(second, &byte, 1, MSG_DONTWAIT) != 0) // until it is closed
-		assert_true(sd_event_run(t.event, UINT64_MAX) >= 0);
+		assert_true(sd_event_run(control_case.event, UINT64_MAX) >= 0);
 	close(second);
 	close(first);
 	wait_for_detail(detail, "no VM is attached");
-	assert_true(switch_view_counters(t.sw, 0, &counters));
+	assert_true(switch_view_counters(control_case.control.sw, 0, &counters));
 	assert_int_equal(counters.connects, 1);
 }
 
@@ -459,7 +323,7 @@ static int count_fds(void) {
 }
 
 static sd_bus_message *set_uplink(const char *network, const char *ifname, int fd) {
-	sd_bus_message *m = request("SetUplink");
+	sd_bus_message *m = control_case_new("SetUplink");
 
 	sd_bus_message_append(m, "ssh", network, ifname, fd);
 	return m;
@@ -476,7 +340,7 @@ static void refused_uplink_leaves_no_descriptor(void **state) {
 	expect_error(set_uplink("net0", "a/b", STDIN_FILENO), EINVAL, "a/b");
 	expect_error(set_uplink("net0", "tap0", STDIN_FILENO), EINVAL, "no TAP");
 	assert_int_equal(count_fds(), n_fds);
-	assert_true(switch_view_network(t.sw, 0, &network));
+	assert_true(switch_view_network(control_case.control.sw, 0, &network));
 	assert_string_equal(network.uplink, "");
 }
 
@@ -496,5 +360,5 @@ int main(void) {
 		CONTROL_TEST(refused_uplink_leaves_no_descriptor),
 	};
 
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, test_workers_setup, test_workers_teardown);
 }

@@ -58,7 +58,6 @@ struct guest {
 enum command { SERVE, CHANGE, REPLACE };
 
 static struct {
-	struct workers *workers;
 	struct network_switch *sw;
 	sd_event *event;
 	char directory[32];
@@ -68,19 +67,6 @@ static struct {
 	_Atomic enum command command;
 	atomic_bool stopping;
 } t;
-
-static int group_setup(void **state) {
-	const int cpus[] = {-1, -1};
-	int r = frames_setup(state);
-
-	return r < 0 ? r : workers_new(cpus, ARRAY_LEN(cpus), &t.workers, NULL);
-}
-
-static int group_teardown(void **state) {
-	(void)state;
-	workers_free(t.workers);
-	return 0;
-}
 
 static void set_port(int guest, const char *network, uint32_t vlan, bool link_up) {
 	const struct port_spec spec = {
@@ -323,7 +309,7 @@ static int setup(void **state) {
 	memset(t.guests, 0, sizeof(t.guests));
 	strcpy(t.directory, "/tmp/vdpad-stress-XXXXXX");
 	if (mkdtemp(t.directory) == NULL || sd_event_new(&t.event) < 0 ||
-	    switch_new(t.workers, t.event, &t.sw, NULL) < 0 ||
+	    switch_new(test_workers, t.event, &t.sw, NULL) < 0 ||
 	    switch_set_network(t.sw, "net0", &network, NULL) < 0 ||
 	    switch_set_network(t.sw, "net1", &network, NULL) < 0)
 		return -1;
@@ -360,5 +346,5 @@ int main(void) {
 		),
 	};
 
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, test_workers_setup, test_workers_teardown);
 }

@@ -29,7 +29,6 @@
 #define PATIENCE_MS 5000
 
 static struct {
-	struct workers *workers;
 	struct network_switch *sw;
 	sd_event *event;
 	pthread_t thread;
@@ -37,21 +36,6 @@ static struct {
 	char directory[32];
 	char paths[2][64]; // of ports p0 and p1
 } t;
-
-static int group_setup(void **state) {
-	const int cpus[] = {-1, -1};
-	int r = frames_setup(state);
-
-	if (r < 0)
-		return r;
-	return workers_new(cpus, ARRAY_LEN(cpus), &t.workers, NULL);
-}
-
-static int group_teardown(void **state) {
-	(void)state;
-	workers_free(t.workers);
-	return 0;
-}
 
 static int on_stop(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
 	(void)source, (void)fd, (void)revents;
@@ -92,7 +76,7 @@ static int setup(void **state) {
 		return -1;
 	for (int i = 0; i < 2; i++)
 		snprintf(t.paths[i], sizeof(t.paths[i]), "%s/p%d.sock", t.directory, i);
-	if (switch_new(t.workers, t.event, &t.sw, NULL) < 0)
+	if (switch_new(test_workers, t.event, &t.sw, NULL) < 0)
 		return -1;
 	return switch_set_network(t.sw, "net0", &network, NULL);
 }
@@ -443,5 +427,5 @@ int main(void) {
 		PORT_TEST(port_that_is_deleted_with_its_peer_leaves_no_descriptor),
 	};
 
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, test_workers_setup, test_workers_teardown);
 }
