@@ -128,14 +128,11 @@ void front_close(struct front *f) {
 		close(f->fd);
 }
 
-void front_send(
-	struct front *f, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
-	const int *fds, unsigned int n_fds
+ssize_t front_sendmsg(
+	int fd, struct iovec *iov, size_t n_iov, const int *fds, unsigned int n_fds, int flags
 ) {
-	struct message_header header = {request, flags | MESSAGE_FLAG_VERSION, size};
-	struct iovec iov[] = {{&header, sizeof(header)}, {(void *)payload, size}};
-	char control[CMSG_SPACE(16 * sizeof(int))] = {0};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))] = {0};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n_iov};
 
 	if (n_fds > 0) {
 		struct cmsghdr *c;
@@ -148,7 +145,18 @@ void front_send(
 		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
 	}
-	must(sendmsg(f->fd, &msg, MSG_NOSIGNAL) == (ssize_t)(sizeof(header) + size), "sendmsg");
+	return sendmsg(fd, &msg, flags | MSG_NOSIGNAL);
+}
+
+void front_send(
+	struct front *f, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+	const int *fds, unsigned int n_fds
+) {
+	struct message_header header = {request, flags | MESSAGE_FLAG_VERSION, size};
+	struct iovec iov[] = {{&header, sizeof(header)}, {(void *)payload, size}};
+	ssize_t n = front_sendmsg(f->fd, iov, 2, fds, n_fds, 0);
+
+	must(n == (ssize_t)(sizeof(header) + size), "sendmsg");
 }
 
 void front_send_number(struct front *f, uint32_t request, uint32_t flags, uint64_t number) {

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include <linux/virtio_ring.h>
 
@@ -60,6 +61,11 @@ void front_close(struct front *f);
 
 // Offer all; 2 queue pairs; 64 MiB.
 extern const struct session_config front_config;
+
+// Whatever bytes to a socket, with at most 16 descriptors. Returns as sendmsg() does.
+ssize_t front_sendmsg(
+	int fd, struct iovec *iov, size_t n_iov, const int *fds, unsigned int n_fds, int flags
+);
 
 void front_send(
 	struct front *f, uint32_t request, uint32_t flags, const void *payload, uint32_t size,

@@ -68,23 +68,10 @@ static void make_pool(struct front *f) {
 static void send_some(
 	struct front *f, const void *bytes, size_t size, const int *fds, unsigned int n_fds
 ) {
-	char control[CMSG_SPACE(16 * sizeof(int))] = {0};
 	struct iovec iov = {(void *)bytes, size};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	if (n_fds > 0) {
-		struct cmsghdr *c;
-
-		msg.msg_control = control;
-		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
-	}
-	if (size > 0 && sendmsg(f->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return;
+	if (size > 0)
+		(void)front_sendmsg(f->fd, &iov, 1, fds, n_fds, MSG_DONTWAIT);
 }
 
 // A message whose header is mostly right, so that the fuzzer does not have to guess it.

@@ -41,20 +41,9 @@ static int make_slow(int *ret_sink) {
 }
 
 static void send_to(int fd, int what) {
-	char control[CMSG_SPACE(sizeof(int))] = {0};
 	struct iovec iov = {(void *)"x", 1};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &what, sizeof(what));
-	assert_int_equal(sendmsg(fd, &msg, MSG_NOSIGNAL), 1);
+	assert_int_equal(front_sendmsg(fd, &iov, 1, &what, 1, 0), 1);
 	close(what);
 }
 
