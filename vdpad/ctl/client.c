@@ -32,6 +32,12 @@ int client_new_call(sd_bus *bus, const char *method, sd_bus_message **ret_call, 
 	return r < 0 ? error_set(e, -r, "%s: %s", method, strerror(-r)) : 0;
 }
 
+int client_begin(const char *method, sd_bus **ret_bus, sd_bus_message **ret_call, struct error *e) {
+	int r = client_open(ret_bus, e);
+
+	return r < 0 ? r : client_new_call(*ret_bus, method, ret_call, e);
+}
+
 // The bus itself refused, in words that only its maintainers understand.
 static bool is_bus_policy(const sd_bus_error *error) {
 	return sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED) &&
@@ -149,10 +155,7 @@ int client_ask(const char *method, const char *argument, json_t **ret_json, stru
 	_cleanup_message_ sd_bus_message *call = NULL;
 	int r;
 
-	r = client_open(&bus, e);
-	if (r < 0)
-		return r;
-	r = client_new_call(bus, method, &call, e);
+	r = client_begin(method, &bus, &call, e);
 	if (r < 0)
 		return r;
 	if (argument != NULL) {
@@ -160,6 +163,24 @@ int client_ask(const char *method, const char *argument, json_t **ret_json, stru
 		if (r < 0)
 			return error_set(e, EINVAL, "'%s' is no valid text", argument);
 	}
+	return client_send(bus, call, CLIENT_TIMEOUT_US, ret_json, e);
+}
+
+int client_ask_spec(
+	const char *method, const struct request *request, json_t **ret_json, struct error *e
+) {
+	_cleanup_bus_ sd_bus *bus = NULL;
+	_cleanup_message_ sd_bus_message *call = NULL;
+	int r;
+
+	r = client_begin(method, &bus, &call, e);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_append(call, "s", request->operand);
+	if (r >= 0)
+		r = client_append_pairs(call, request);
+	if (r < 0)
+		return error_set(e, -r, "the request cannot be written: %s", strerror(-r));
 	return client_send(bus, call, CLIENT_TIMEOUT_US, ret_json, e);
 }
 

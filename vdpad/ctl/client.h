@@ -24,6 +24,9 @@ int client_open(sd_bus **ret_bus, struct error *e);
 // A call to be filled with arguments, owned by the caller.
 int client_new_call(sd_bus *bus, const char *method, sd_bus_message **ret_call, struct error *e);
 
+// Both: connect, and begin a call.
+int client_begin(const char *method, sd_bus **ret_bus, sd_bus_message **ret_call, struct error *e);
+
 // Send @call and turn the first argument of its answer into JSON (NULL if it has none), owned by the
 // caller. @ret_json may be NULL. Returns 0 or -errno with @e filled: see error.h, and
 // -CLIENT_UNREACHABLE.
@@ -37,6 +40,11 @@ int client_send_change(sd_bus *bus, sd_bus_message *call, json_t **ret_json, str
 
 // Connect, call @method with one string, or none if @argument is NULL, and return its answer.
 int client_ask(const char *method, const char *argument, json_t **ret_json, struct error *e);
+
+// The same with @request's operand and its pairs.
+int client_ask_spec(
+	const char *method, const struct request *request, json_t **ret_json, struct error *e
+);
 
 // Append @request's pairs as an a{sv} of strings.
 int client_append_pairs(sd_bus_message *call, const struct request *request);

@@ -191,10 +191,7 @@ int explain_ask(
 	_cleanup_message_ sd_bus_message *call = NULL;
 	int r;
 
-	r = client_open(&bus, e);
-	if (r < 0)
-		return r;
-	r = client_new_call(bus, "Explain", &call, e);
+	r = client_begin("Explain", &bus, &call, e);
 	if (r < 0)
 		return r;
 	r = client_append_named_pairs(call, name, request);

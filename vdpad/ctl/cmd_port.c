@@ -48,10 +48,7 @@ static int change_port(
 	r = check_pairs(request, e);
 	if (r < 0)
 		return r;
-	r = client_open(&bus, e);
-	if (r < 0)
-		return r;
-	r = client_new_call(bus, method, &call, e);
+	r = client_begin(method, &bus, &call, e);
 	if (r < 0)
 		return r;
 	r = sd_bus_message_append(call, "s", request->operand);
@@ -100,10 +97,7 @@ int cmd_port_del(const struct request *request, struct error *e) {
 	bool may_not_exist = (request->options & OPTION_MAY_NOT_EXIST) != 0;
 	int r;
 
-	r = client_open(&bus, e);
-	if (r < 0)
-		return r;
-	r = client_new_call(bus, "DelPort", &call, e);
+	r = client_begin("DelPort", &bus, &call, e);
 	if (r < 0)
 		return r;
 	r = sd_bus_message_append(call, "sb", request->operand, (int)may_not_exist);

@@ -139,9 +139,7 @@ static int add_plan(
 	struct answer *answer, const struct request *request, struct qemu_version version,
 	struct error *e
 ) {
-	_cleanup_bus_ sd_bus *bus = NULL;
-	_cleanup_message_ sd_bus_message *call = NULL;
-	struct request spec = {.n_pairs = 0};
+	struct request spec = {.operand = request->operand};
 	json_t *planned = NULL;
 	struct port port;
 	int r;
@@ -154,17 +152,7 @@ static int add_plan(
 		if (is_port_key(request->pairs[i].key))
 			spec.pairs[spec.n_pairs++] = request->pairs[i];
 	}
-	r = client_open(&bus, e);
-	if (r >= 0)
-		r = client_new_call(bus, "PreviewPort", &call, e);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_append(call, "s", request->operand);
-	if (r >= 0)
-		r = client_append_pairs(call, &spec);
-	if (r < 0)
-		return error_set(e, -r, "the request cannot be written: %s", strerror(-r));
-	r = client_send(bus, call, CLIENT_TIMEOUT_US, &planned, e);
+	r = client_ask_spec("PreviewPort", &spec, &planned, e);
 	if (r < 0)
 		return r;
 	r = read_port(planned, request->operand, &port, e);

@@ -42,7 +42,7 @@ static void offer_names(const char *method, const char *prefix, const char *befo
 	json_t *found = NULL, *value;
 	const char *name;
 
-	if (client_open(&bus, NULL) < 0 || client_new_call(bus, method, &call, NULL) < 0 ||
+	if (client_begin(method, &bus, &call, NULL) < 0 ||
 	    sd_bus_message_append(call, "s", "") < 0 ||
 	    client_send(bus, call, COMPLETE_TIMEOUT_US, &found, NULL) < 0)
 		return;

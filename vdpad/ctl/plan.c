@@ -9,7 +9,6 @@
 #include "vdpad/ctl/client.h"
 #include "vdpad/ctl/explain.h"
 #include "vdpad/ctl/print.h"
-#include "vdpad/util/ipc.h"
 
 json_t *plan_to_objects(json_t *steps) {
 	json_t *objects = json_array(), *step;
@@ -38,25 +37,6 @@ void plan_print(const json_t *steps, const char *nothing) {
 
 		printf("%3zu. %s\n     %s\n", i + 1, words, message);
 	}
-}
-
-static int ask_steps(const struct request *request, json_t **ret_steps, struct error *e) {
-	_cleanup_bus_ sd_bus *bus = NULL;
-	_cleanup_message_ sd_bus_message *call = NULL;
-	int r;
-
-	r = client_open(&bus, e);
-	if (r < 0)
-		return r;
-	r = client_new_call(bus, "PlanPort", &call, e);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_append(call, "s", request->operand);
-	if (r >= 0)
-		r = client_append_pairs(call, request);
-	if (r < 0)
-		return error_set(e, -r, "the request cannot be written: %s", strerror(-r));
-	return client_send(bus, call, CLIENT_TIMEOUT_US, ret_steps, e);
 }
 
 // As AddPort would refuse.
@@ -95,7 +75,7 @@ int plan_port_print(const struct request *request, struct error *e) {
 	if (json_string_length(json_object_get(answer, "chosen")) == 0)
 		r = refuse(answer, request->operand, e);
 	else
-		r = ask_steps(request, &steps, e);
+		r = client_ask_spec("PlanPort", request, &steps, e);
 	if (r >= 0) {
 		steps = plan_to_objects(steps);
 		json_object_set(answer, "steps", steps);
