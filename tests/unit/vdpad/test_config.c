@@ -7,27 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/unit.h"
+#include "tests/unit/vdpad/config_case.h"
 #include "vdpad/config/conf_file.h"
-#include "vdpad/config/config.h"
-
-static struct config *parse(const char *text) {
-	struct config *config = NULL;
-	struct error e = {0};
-
-	if (config_parse("a.conf", text, &config, &e) < 0)
-		fail_msg("%s", e.text);
-	return config;
-}
-
-static void refuses(const char *text, const char *sentence) {
-	struct config *config = NULL;
-	struct error e = {0};
-
-	assert_int_equal(config_parse("a.conf", text, &config, &e), -EINVAL);
-	assert_null(config);
-	assert_string_equal(e.text, sentence);
-}
 
 static void without_files_there_are_defaults(void **state) {
 	struct config *config = NULL;

@@ -4,27 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/unit/unit.h"
-#include "vdpad/config/config.h"
+#include "tests/unit/vdpad/config_case.h"
 #include "vdpad/model/pool.h"
-
-static struct config *parse(const char *text) {
-	struct config *config = NULL;
-	struct error e = {0};
-
-	if (config_parse("a.conf", text, &config, &e) < 0)
-		fail_msg("%s", e.text);
-	return config;
-}
-
-static void refuses(const char *text, const char *sentence) {
-	struct config *config = NULL;
-	struct error e = {0};
-
-	assert_int_equal(config_parse("a.conf", text, &config, &e), -EINVAL);
-	assert_null(config);
-	assert_string_equal(e.text, sentence);
-}
 
 static void each_kind_of_pool_is_read(void **state) {
 	struct config *config = parse("[pool there]\n"
