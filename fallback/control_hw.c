@@ -10,11 +10,7 @@
 #define COUNTER_KEY_SIZE 96
 
 static int append_port(sd_bus_message *m, const struct hw_port_view *view) {
-	int r;
-
-	r = ipc_entry_open(m, view->name);
-	if (r < 0)
-		return r;
+	ipc_entry_open(m, view->name);
 	port_spec_append(m, &view->spec);
 	ipc_dict_add_b(m, "connected", view->connected);
 	ipc_dict_add_s(m, "detail", view->detail);
@@ -42,9 +38,7 @@ int control_hw_append_stats(sd_bus_message *m, const struct hw_vdpa *hw) {
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && hw_vdpa_view_port(hw, i, &view); i++) {
-		r = ipc_entry_open(m, view.name);
-		if (r < 0)
-			return r;
+		ipc_entry_open(m, view.name);
 		ipc_dict_add_s(m, "network", view.spec.network);
 		ipc_dict_add_t(m, "connects", view.connects);
 		hw_vdpa_read_counters(hw, i, append_counter, m);
@@ -54,11 +48,7 @@ int control_hw_append_stats(sd_bus_message *m, const struct hw_vdpa *hw) {
 }
 
 static int append_device(sd_bus_message *m, const struct hw_device_view *view) {
-	int r;
-
-	r = ipc_entry_open(m, view->address);
-	if (r < 0)
-		return r;
+	ipc_entry_open(m, view->address);
 	ipc_dict_add_s(m, "driver", view->driver);
 	ipc_dict_add_u(m, "max_queue_pairs", view->limits.queue_pairs);
 	ipc_dict_add_t(m, "features", view->limits.features);

@@ -210,18 +210,14 @@ static int send_ready(struct link_client *client) {
 	);
 	if (r < 0)
 		return r;
-	r = sd_bus_message_open_container(m, 'a', "{sv}");
-	if (r < 0)
-		return r;
+	sd_bus_message_open_container(m, 'a', "{sv}");
 	ipc_dict_add_u(m, "workers", workers_count(client->workers));
 	ipc_dict_add_b(m, "hugepages", client->hugepages);
 	ipc_dict_add_u(m, "max_queue_pairs", VHOST_PORT_MAX_QUEUE_PAIRS);
 	ipc_dict_add_u(m, "max_mtu", SWITCH_MAX_MTU);
 	ipc_dict_add_u(m, "max_ports", SWITCH_MAX_PORTS);
 	ipc_dict_add_s(m, "capabilities", SWITCH_CAPABILITIES);
-	r = sd_bus_message_close_container(m);
-	if (r < 0)
-		return r;
+	sd_bus_message_close_container(m);
 	return sd_bus_call_async(
 		client->link, NULL, m, on_ready_reply, client, LINK_CALL_TIMEOUT_MS * 1000
 	);
@@ -276,17 +272,10 @@ static int send_register(struct link_client *client) {
 	);
 	if (r < 0)
 		return r;
-	r = sd_bus_message_append_basic(m, 's', "switch");
-	if (r < 0)
-		return r;
-	r = sd_bus_message_open_container(m, 'a', "{sv}");
-	if (r < 0)
-		return r;
-	ipc_dict_add_s(m, "version", VDPAD_VERSION);
-	ipc_dict_add_u(m, "pid", (uint32_t)getpid());
-	r = sd_bus_message_close_container(m);
-	if (r < 0)
-		return r;
+	sd_bus_message_append(
+		m, "sa{sv}", "switch", 2, "version", "s", VDPAD_VERSION, "pid", "u",
+		(uint32_t)getpid()
+	);
 	return sd_bus_call_async(
 		client->link, NULL, m, on_register_reply, client, LINK_CALL_TIMEOUT_MS * 1000
 	);

@@ -47,19 +47,15 @@ static int append_function(const struct service_job *head, sd_bus_message *reply
 
 static int append_state(sd_bus_message *reply, const struct function_state *state) {
 	char mac[MAC_TEXT_SIZE] = "";
-	int r = ipc_entry_open(reply, state->name);
 
 	if (state->has_mac)
 		mac_addr_format(&state->mac, mac);
-	if (r >= 0)
-		r = ipc_dict_add_s(reply, "mgmtdev", state->mgmtdev);
-	if (r >= 0)
-		r = ipc_dict_add_s(reply, "representor", state->representor);
-	if (r >= 0)
-		r = ipc_dict_add_s(reply, "mac", mac);
-	if (r >= 0)
-		r = ipc_dict_add_b(reply, "active", state->is_active);
-	return r < 0 ? r : ipc_entry_close(reply);
+	ipc_entry_open(reply, state->name);
+	ipc_dict_add_s(reply, "mgmtdev", state->mgmtdev);
+	ipc_dict_add_s(reply, "representor", state->representor);
+	ipc_dict_add_s(reply, "mac", mac);
+	ipc_dict_add_b(reply, "active", state->is_active);
+	return ipc_entry_close(reply);
 }
 
 static int append_list(const struct service_job *head, sd_bus_message *reply) {

@@ -74,16 +74,11 @@ static const char *name_of(const struct netif *list, size_t n, int index) {
 static int append_tap(
 	sd_bus_message *reply, const struct netif *tap, const char *network, const char *bridge
 ) {
-	int r;
-
-	r = ipc_entry_open(reply, tap->name);
-	if (r >= 0)
-		r = ipc_dict_add_s(reply, "network", network);
-	if (r >= 0)
-		r = ipc_dict_add_s(reply, "bridge", bridge);
-	if (r >= 0)
-		r = ipc_dict_add_u(reply, "mtu", tap->mtu_bytes);
-	return r < 0 ? r : ipc_entry_close(reply);
+	ipc_entry_open(reply, tap->name);
+	ipc_dict_add_s(reply, "network", network);
+	ipc_dict_add_s(reply, "bridge", bridge);
+	ipc_dict_add_u(reply, "mtu", tap->mtu_bytes);
+	return ipc_entry_close(reply);
 }
 
 int service_tap_list(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {

@@ -34,25 +34,17 @@ struct vdpa_job {
 
 static int append_place(sd_bus_message *reply, const struct vdpa_place *place) {
 	char name[VDPA_PRINTED_HANDLE_SIZE];
-	int r;
 
 	vdpa_handle_print(&place->mgmtdev.handle, name);
-	r = ipc_entry_open(reply, name);
-	if (r >= 0)
-		r = ipc_dict_add_s(reply, "driver", place->function.driver);
-	if (r >= 0)
-		r = ipc_dict_add_u(reply, "takes", place->function.takes);
-	if (r >= 0)
-		r = ipc_dict_add_b(reply, "one_device", place->function.one_device);
-	if (r >= 0)
-		r = ipc_dict_add_t(reply, "features", place->mgmtdev.features);
-	if (r >= 0)
-		r = ipc_dict_add_u(reply, "max_vqs", place->mgmtdev.max_vqs);
-	if (r >= 0)
-		r = ipc_dict_add_s(reply, "pf", place->function.pf);
-	if (r >= 0)
-		r = ipc_dict_add_s(reply, "function", place->function.name);
-	return r < 0 ? r : ipc_entry_close(reply);
+	ipc_entry_open(reply, name);
+	ipc_dict_add_s(reply, "driver", place->function.driver);
+	ipc_dict_add_u(reply, "takes", place->function.takes);
+	ipc_dict_add_b(reply, "one_device", place->function.one_device);
+	ipc_dict_add_t(reply, "features", place->mgmtdev.features);
+	ipc_dict_add_u(reply, "max_vqs", place->mgmtdev.max_vqs);
+	ipc_dict_add_s(reply, "pf", place->function.pf);
+	ipc_dict_add_s(reply, "function", place->function.name);
+	return ipc_entry_close(reply);
 }
 
 static int append_places(const struct service_job *head, sd_bus_message *reply) {
@@ -66,44 +58,32 @@ static int append_places(const struct service_job *head, sd_bus_message *reply) 
 
 static int append_config(sd_bus_message *reply, const struct vdpa_net_config *config) {
 	char mac[MAC_TEXT_SIZE];
-	int r = 0;
 
 	if (config->has_mac)
-		r = ipc_dict_add_s(reply, "mac", mac_addr_format(&config->mac, mac));
-	if (config->has_mtu && r >= 0)
-		r = ipc_dict_add_u(reply, "mtu", config->mtu_bytes);
-	if (config->has_queue_pairs && r >= 0)
-		r = ipc_dict_add_u(reply, "queue_pairs", config->queue_pairs);
-	if (config->has_features && r >= 0)
-		r = ipc_dict_add_t(reply, "features", config->features);
-	return r < 0 ? r : ipc_dict_add_b(reply, "active", config->has_negotiated);
+		ipc_dict_add_s(reply, "mac", mac_addr_format(&config->mac, mac));
+	if (config->has_mtu)
+		ipc_dict_add_u(reply, "mtu", config->mtu_bytes);
+	if (config->has_queue_pairs)
+		ipc_dict_add_u(reply, "queue_pairs", config->queue_pairs);
+	if (config->has_features)
+		ipc_dict_add_t(reply, "features", config->features);
+	return ipc_dict_add_b(reply, "active", config->has_negotiated);
 }
 
 static int append_state(sd_bus_message *reply, const struct vdpa_state *state) {
 	char mgmtdev[VDPA_PRINTED_HANDLE_SIZE], node[sizeof("/dev/") + VHOST_NODE_NAME_SIZE];
-	int r;
 
 	snprintf(node, sizeof(node), "%s%s", state->node[0] != 0 ? "/dev/" : "", state->node);
-	r = sd_bus_message_open_container(reply, 'a', "{sv}");
-	if (r >= 0)
-		r = ipc_dict_add_s(
-			reply, "mgmtdev", vdpa_handle_print(&state->dev.mgmtdev, mgmtdev)
-		);
-	if (r >= 0)
-		r = ipc_dict_add_s(reply, "driver", state->driver);
-	if (r >= 0)
-		r = ipc_dict_add_s(reply, "node", node);
-	if (r >= 0)
-		r = ipc_dict_add_u(reply, "virtio_id", state->dev.virtio_id);
-	if (r >= 0)
-		r = ipc_dict_add_u(reply, "max_vqs", state->dev.max_vqs);
-	if (r >= 0)
-		r = ipc_dict_add_u(reply, "uid", state->uid);
-	if (r >= 0)
-		r = ipc_dict_add_b(reply, "parked", state->is_parked);
-	if (r >= 0)
-		r = append_config(reply, &state->config);
-	return r < 0 ? r : sd_bus_message_close_container(reply);
+	sd_bus_message_open_container(reply, 'a', "{sv}");
+	ipc_dict_add_s(reply, "mgmtdev", vdpa_handle_print(&state->dev.mgmtdev, mgmtdev));
+	ipc_dict_add_s(reply, "driver", state->driver);
+	ipc_dict_add_s(reply, "node", node);
+	ipc_dict_add_u(reply, "virtio_id", state->dev.virtio_id);
+	ipc_dict_add_u(reply, "max_vqs", state->dev.max_vqs);
+	ipc_dict_add_u(reply, "uid", state->uid);
+	ipc_dict_add_b(reply, "parked", state->is_parked);
+	append_config(reply, &state->config);
+	return sd_bus_message_close_container(reply);
 }
 
 static int append_states(const struct service_job *head, sd_bus_message *reply) {
@@ -115,13 +95,10 @@ static int append_states(const struct service_job *head, sd_bus_message *reply) 
 		char name[VDPA_PRINTED_NAME_SIZE];
 
 		vdpa_name_print(state->dev.name, name);
-		r = sd_bus_message_open_container(reply, 'e', "sa{sv}");
-		if (r >= 0)
-			r = sd_bus_message_append_basic(reply, 's', name);
-		if (r >= 0)
-			r = append_state(reply, state);
-		if (r >= 0)
-			r = sd_bus_message_close_container(reply);
+		sd_bus_message_open_container(reply, 'e', "sa{sv}");
+		sd_bus_message_append_basic(reply, 's', name);
+		append_state(reply, state);
+		r = sd_bus_message_close_container(reply);
 	}
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }

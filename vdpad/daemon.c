@@ -229,18 +229,14 @@ static void notify_status(const struct daemon *d) {
 static int on_settings(void *userdata, enum worker worker, sd_bus_message *reply) {
 	const struct daemon *d = userdata;
 	const struct config *config = d->config;
-	int r;
 
 	if (worker != WORKER_SWITCH)
 		return 0;
-	r = ipc_dict_add_s(reply, "cpus", config->fallback.cpus);
-	if (r >= 0)
-		r = ipc_dict_add_u(reply, "memory_mb", config->fallback.memory_mb);
-	if (r >= 0)
-		r = ipc_dict_add_s(reply, "socket_group", config->fallback.socket_group);
-	if (r >= 0)
-		r = ipc_dict_add_u(reply, "socket_mode", config->fallback.socket_mode);
-	return r < 0 ? r : hardware_settings(d, reply);
+	ipc_dict_add_s(reply, "cpus", config->fallback.cpus);
+	ipc_dict_add_u(reply, "memory_mb", config->fallback.memory_mb);
+	ipc_dict_add_s(reply, "socket_group", config->fallback.socket_group);
+	ipc_dict_add_u(reply, "socket_mode", config->fallback.socket_mode);
+	return hardware_settings(d, reply);
 }
 
 static void on_ready(void *userdata, enum worker worker) {

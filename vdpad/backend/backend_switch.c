@@ -50,22 +50,18 @@ static struct request *request_new(
 
 static int fill_port(sd_bus_message *m, const struct port *port) {
 	const struct port_spec *spec = &port->spec;
-	int r;
 
-	r = sd_bus_message_append_basic(m, 's', spec->name);
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'a', "{sv}");
-	if (r >= 0)
-		r = sd_bus_message_append(
-			m, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "network", "s", spec->network,
-			"path", "s", port->path, "mtu", "u", spec->mtu_bytes, "queue_pairs", "u",
-			spec->queue_pairs, "vlan", "u", spec->vlan, "link_up", "b",
-			(int)spec->link_up, "features", "t", port_features(port), "generation", "t",
-			port->generation
-		);
-	if (r >= 0 && port->backend == BACKEND_DPDK_VDPA)
-		r = ipc_dict_add_s(m, "device", port->resource);
-	return r < 0 ? r : sd_bus_message_close_container(m);
+	sd_bus_message_append_basic(m, 's', spec->name);
+	sd_bus_message_open_container(m, 'a', "{sv}");
+	sd_bus_message_append(
+		m, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "network", "s", spec->network, "path", "s",
+		port->path, "mtu", "u", spec->mtu_bytes, "queue_pairs", "u", spec->queue_pairs,
+		"vlan", "u", spec->vlan, "link_up", "b", (int)spec->link_up, "features", "t",
+		port_features(port), "generation", "t", port->generation
+	);
+	if (port->backend == BACKEND_DPDK_VDPA)
+		ipc_dict_add_s(m, "device", port->resource);
+	return sd_bus_message_close_container(m);
 }
 
 static void set_port(struct request *request, hub_reply_fn done) {

@@ -32,26 +32,21 @@ struct bus_api {
 // Requests that are answered from what the daemon has
 
 static int append_named_port(sd_bus_message *reply, const struct port *port) {
-	int r = sd_bus_message_open_container(reply, 'e', "sa{sv}");
-
-	if (r >= 0)
-		r = sd_bus_message_append(reply, "s", port->spec.name);
-	if (r >= 0)
-		r = bus_append_port(reply, port);
-	return r < 0 ? r : sd_bus_message_close_container(reply);
+	sd_bus_message_open_container(reply, 'e', "sa{sv}");
+	sd_bus_message_append(reply, "s", port->spec.name);
+	bus_append_port(reply, port);
+	return sd_bus_message_close_container(reply);
 }
 
 static int append_named_network(
 	const struct daemon *d, sd_bus_message *reply, const struct network *network
 ) {
 	size_t n_ports = port_set_count_network(&d->ports, network->name);
-	int r = sd_bus_message_open_container(reply, 'e', "sa{sv}");
 
-	if (r >= 0)
-		r = sd_bus_message_append(reply, "s", network->name);
-	if (r >= 0)
-		r = bus_append_network(reply, network, n_ports);
-	return r < 0 ? r : sd_bus_message_close_container(reply);
+	sd_bus_message_open_container(reply, 'e', "sa{sv}");
+	sd_bus_message_append(reply, "s", network->name);
+	bus_append_network(reply, network, n_ports);
+	return sd_bus_message_close_container(reply);
 }
 
 static int show_ports(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
@@ -174,54 +169,41 @@ static const char *vdpa_state(const struct daemon *d) {
 						      : "vdpad-netlink has not yet answered";
 }
 
-static int add_warnings(sd_bus_message *reply, const struct config_warnings *warnings) {
-	int r = sd_bus_message_open_container(reply, 'e', "sv");
-
-	if (r >= 0)
-		r = sd_bus_message_append(reply, "s", "config_warnings");
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'v', "as");
-	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "s");
-	for (size_t i = 0; i < warnings->n && r >= 0; i++)
-		r = sd_bus_message_append(reply, "s", warnings->list[i]);
-	for (int depth = 0; depth < 3 && r >= 0; depth++)
-		r = sd_bus_message_close_container(reply);
-	return r;
+static void add_warnings(sd_bus_message *reply, const struct config_warnings *warnings) {
+	sd_bus_message_open_container(reply, 'e', "sv");
+	sd_bus_message_append(reply, "s", "config_warnings");
+	sd_bus_message_open_container(reply, 'v', "as");
+	sd_bus_message_open_container(reply, 'a', "s");
+	for (size_t i = 0; i < warnings->n; i++)
+		sd_bus_message_append(reply, "s", warnings->list[i]);
+	for (int depth = 0; depth < 3; depth++)
+		sd_bus_message_close_container(reply);
 }
 
 static int append_status(sd_bus_message *reply, const struct daemon *d) {
 	const struct worker_info *fallback = hub_info(d->hub, WORKER_SWITCH);
 	const struct worker_info *netlink = hub_info(d->hub, WORKER_NETLINK);
 	const char *cluster = d->options.cluster_path != NULL ? d->options.cluster_path : "";
-	const struct {
-		const char *key, *value;
-	} texts[] = {
-		{"version", VDPAD_VERSION},          {"config", d->options.config_path},
-		{"cluster_config", cluster},         {"run_dir", d->options.run_dir},
-		{"state_dir", d->options.state_dir}, {"vdpa", vdpa_state(d)},
-		{"switch", worker_state(fallback)},  {"switch_version", fallback->version},
-		{"netlink", worker_state(netlink)},  {"netlink_version", netlink->version},
-	};
-	const struct {
-		const char *key;
-		uint32_t value;
-	} numbers[] = {
-		{"pid", (uint32_t)getpid()},           {"ports", (uint32_t)d->ports.n},
-		{"networks", (uint32_t)d->networks.n}, {"switch_pid", fallback->pid},
-		{"netlink_pid", netlink->pid},
-	};
-	int r = sd_bus_message_open_container(reply, 'a', "{sv}");
 
-	for (size_t i = 0; i < ARRAY_LEN(texts) && r >= 0; i++)
-		r = ipc_dict_add_s(reply, texts[i].key, texts[i].value);
-	for (size_t i = 0; i < ARRAY_LEN(numbers) && r >= 0; i++)
-		r = ipc_dict_add_u(reply, numbers[i].key, numbers[i].value);
-	if (r >= 0)
-		r = ipc_dict_add_t(reply, "uptime_ms", clock_now_ms() - d->start_ms);
-	if (r >= 0)
-		r = add_warnings(reply, &d->warnings);
-	return r < 0 ? r : sd_bus_message_close_container(reply);
+	sd_bus_message_open_container(reply, 'a', "{sv}");
+	ipc_dict_add_s(reply, "version", VDPAD_VERSION);
+	ipc_dict_add_s(reply, "config", d->options.config_path);
+	ipc_dict_add_s(reply, "cluster_config", cluster);
+	ipc_dict_add_s(reply, "run_dir", d->options.run_dir);
+	ipc_dict_add_s(reply, "state_dir", d->options.state_dir);
+	ipc_dict_add_s(reply, "vdpa", vdpa_state(d));
+	ipc_dict_add_s(reply, "switch", worker_state(fallback));
+	ipc_dict_add_s(reply, "switch_version", fallback->version);
+	ipc_dict_add_s(reply, "netlink", worker_state(netlink));
+	ipc_dict_add_s(reply, "netlink_version", netlink->version);
+	ipc_dict_add_u(reply, "pid", (uint32_t)getpid());
+	ipc_dict_add_u(reply, "ports", (uint32_t)d->ports.n);
+	ipc_dict_add_u(reply, "networks", (uint32_t)d->networks.n);
+	ipc_dict_add_u(reply, "switch_pid", fallback->pid);
+	ipc_dict_add_u(reply, "netlink_pid", netlink->pid);
+	ipc_dict_add_t(reply, "uptime_ms", clock_now_ms() - d->start_ms);
+	add_warnings(reply, &d->warnings);
+	return sd_bus_message_close_container(reply);
 }
 
 static int show_status(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {

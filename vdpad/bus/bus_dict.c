@@ -133,24 +133,18 @@ int bus_append_port_field(
 }
 
 int bus_append_port(sd_bus_message *m, const struct port *port) {
-	int r = sd_bus_message_open_container(m, 'a', "{sv}");
-
-	for (size_t i = 0; i < n_port_fields && r >= 0; i++) {
+	sd_bus_message_open_container(m, 'a', "{sv}");
+	for (size_t i = 0; i < n_port_fields; i++) {
 		const char signature[] = {port_fields[i].type, '\0'};
 
-		r = sd_bus_message_open_container(m, 'e', "sv");
-		if (r >= 0)
-			r = sd_bus_message_append(m, "s", port_fields[i].key);
-		if (r >= 0)
-			r = sd_bus_message_open_container(m, 'v', signature);
-		if (r >= 0)
-			r = bus_append_port_field(m, port, &port_fields[i]);
-		if (r >= 0)
-			r = sd_bus_message_close_container(m);
-		if (r >= 0)
-			r = sd_bus_message_close_container(m);
+		sd_bus_message_open_container(m, 'e', "sv");
+		sd_bus_message_append(m, "s", port_fields[i].key);
+		sd_bus_message_open_container(m, 'v', signature);
+		bus_append_port_field(m, port, &port_fields[i]);
+		sd_bus_message_close_container(m);
+		sd_bus_message_close_container(m);
 	}
-	return r < 0 ? r : sd_bus_message_close_container(m);
+	return sd_bus_message_close_container(m);
 }
 
 int bus_append_network(sd_bus_message *m, const struct network *network, size_t n_ports) {
@@ -166,102 +160,79 @@ int bus_append_network(sd_bus_message *m, const struct network *network, size_t 
 }
 
 // The entry "capabilities": a list of words.
-static int add_capabilities(sd_bus_message *m, uint32_t capabilities) {
+static void add_capabilities(sd_bus_message *m, uint32_t capabilities) {
 	const char *words[8];
 	size_t n = 0;
-	int r;
 
 	for (size_t i = 0; capability_words[i] != NULL; i++) {
 		if ((capabilities & (UINT32_C(1) << i)) != 0)
 			words[n++] = capability_words[i];
 	}
 	words[n] = NULL;
-	r = sd_bus_message_open_container(m, 'e', "sv");
-	if (r >= 0)
-		r = sd_bus_message_append(m, "s", "capabilities");
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'v', "as");
-	if (r >= 0)
-		r = sd_bus_message_append_strv(m, (char **)words);
-	if (r >= 0)
-		r = sd_bus_message_close_container(m);
-	return r < 0 ? r : sd_bus_message_close_container(m);
+	sd_bus_message_open_container(m, 'e', "sv");
+	sd_bus_message_append(m, "s", "capabilities");
+	sd_bus_message_open_container(m, 'v', "as");
+	sd_bus_message_append_strv(m, (char **)words);
+	sd_bus_message_close_container(m);
+	sd_bus_message_close_container(m);
 }
 
-static int append_candidates(sd_bus_message *m, const struct decision *decision) {
-	int r = sd_bus_message_open_container(m, 'v', "aa{sv}");
-
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'a', "a{sv}");
-	for (size_t i = 0; i < decision->n_candidates && r >= 0; i++) {
+// The entry "candidates".
+static void add_candidates(sd_bus_message *m, const struct decision *decision) {
+	sd_bus_message_open_container(m, 'e', "sv");
+	sd_bus_message_append(m, "s", "candidates");
+	sd_bus_message_open_container(m, 'v', "aa{sv}");
+	sd_bus_message_open_container(m, 'a', "a{sv}");
+	for (size_t i = 0; i < decision->n_candidates; i++) {
 		const struct candidate *c = &decision->candidates[i];
 
-		r = sd_bus_message_open_container(m, 'a', "{sv}");
-		if (r >= 0)
-			r = ipc_dict_add_s(m, "backend", backend_name(c->backend));
-		if (r >= 0)
-			r = ipc_dict_add_s(m, "pool", c->pool);
-		if (r >= 0)
-			r = ipc_dict_add_s(m, "resource", c->resource);
-		if (r >= 0)
-			r = ipc_dict_add_b(m, "accepted", c->accepted);
-		if (r >= 0)
-			r = ipc_dict_add_b(m, "against_policy", c->is_against_policy);
-		if (r >= 0)
-			r = ipc_dict_add_s(m, "reason", c->reason);
-		if (r >= 0)
-			r = add_capabilities(m, c->capabilities);
-		if (r >= 0)
-			r = sd_bus_message_close_container(m);
+		sd_bus_message_open_container(m, 'a', "{sv}");
+		ipc_dict_add_s(m, "backend", backend_name(c->backend));
+		ipc_dict_add_s(m, "pool", c->pool);
+		ipc_dict_add_s(m, "resource", c->resource);
+		ipc_dict_add_b(m, "accepted", c->accepted);
+		ipc_dict_add_b(m, "against_policy", c->is_against_policy);
+		ipc_dict_add_s(m, "reason", c->reason);
+		add_capabilities(m, c->capabilities);
+		sd_bus_message_close_container(m);
 	}
-	if (r >= 0)
-		r = sd_bus_message_close_container(m);
-	return r < 0 ? r : sd_bus_message_close_container(m);
+	sd_bus_message_close_container(m);
+	sd_bus_message_close_container(m);
+	sd_bus_message_close_container(m);
 }
 
 int bus_append_explanation(
 	sd_bus_message *m, const struct port_spec *spec, const struct decision *decision
 ) {
+	const struct candidate *chosen = decision->chosen;
 	char text[PORT_VALUE_SIZE];
-	int r;
 
-	r = sd_bus_message_open_container(m, 'a', "{sv}");
-	if (r >= 0 && spec->name[0] != '\0')
-		r = ipc_dict_add_s(m, "name", spec->name);
-	for (size_t i = 0; port_spec_keys[i] != NULL && r >= 0; i++) {
+	sd_bus_message_open_container(m, 'a', "{sv}");
+	if (spec->name[0] != '\0')
+		ipc_dict_add_s(m, "name", spec->name);
+	for (size_t i = 0; port_spec_keys[i] != NULL; i++) {
 		const char *key = port_spec_keys[i];
+		int r;
 
 		if (strcmp(key, "mtu") == 0)
-			r = ipc_dict_add_u(m, key, spec->mtu_bytes);
+			ipc_dict_add_u(m, key, spec->mtu_bytes);
 		else if (strcmp(key, "queue_pairs") == 0)
-			r = ipc_dict_add_u(m, key, spec->queue_pairs);
+			ipc_dict_add_u(m, key, spec->queue_pairs);
 		else if (strcmp(key, "vlan") == 0)
-			r = ipc_dict_add_u(m, key, spec->vlan);
+			ipc_dict_add_u(m, key, spec->vlan);
 		else if (strcmp(key, "trunks") == 0)
-			r = ipc_dict_add_s(m, key, spec->trunks);
+			ipc_dict_add_s(m, key, spec->trunks);
 		else if (strcmp(key, "rate") == 0)
-			r = ipc_dict_add_t(m, key, spec->rate_bps);
+			ipc_dict_add_t(m, key, spec->rate_bps);
 		else if ((r = port_spec_get(spec, key, text, sizeof(text))) >= 0)
-			r = ipc_dict_add_s(m, key, text);
+			ipc_dict_add_s(m, key, text);
+		else
+			return r;
 	}
-	if (r >= 0)
-		r = ipc_dict_add_s(
-			m, "chosen",
-			decision->chosen != NULL ? backend_name(decision->chosen->backend) : ""
-		);
-	if (r >= 0)
-		r = add_capabilities(
-			m, decision->chosen != NULL ? decision->chosen->capabilities : 0
-		);
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'e', "sv");
-	if (r >= 0)
-		r = sd_bus_message_append(m, "s", "candidates");
-	if (r >= 0)
-		r = append_candidates(m, decision);
-	if (r >= 0)
-		r = sd_bus_message_close_container(m);
-	return r < 0 ? r : sd_bus_message_close_container(m);
+	ipc_dict_add_s(m, "chosen", chosen != NULL ? backend_name(chosen->backend) : "");
+	add_capabilities(m, chosen != NULL ? chosen->capabilities : 0);
+	add_candidates(m, decision);
+	return sd_bus_message_close_container(m);
 }
 
 // A value of any basic type as vdpactl would write it.

@@ -16,11 +16,11 @@
 #define FACTS_MAX_AGE_MS 1000
 
 // "0x30043bbab": JSON's integers end before bit 63.
-static int append_features(sd_bus_message *m, uint64_t features) {
+static void append_features(sd_bus_message *m, uint64_t features) {
 	char text[24];
 
 	snprintf(text, sizeof(text), "0x%" PRIx64, features);
-	return ipc_dict_add_s(m, "features", text);
+	ipc_dict_add_s(m, "features", text);
 }
 
 static const struct port *port_of_generation(const struct daemon *d, uint64_t generation) {
@@ -49,8 +49,8 @@ static bool listing_begin(struct listing *l, const char *name) {
 	return l->r >= 0;
 }
 
-static void listing_end(struct listing *l, int r) {
-	l->r = r < 0 ? r : ipc_entry_close(l->reply);
+static void listing_end(struct listing *l) {
+	l->r = ipc_entry_close(l->reply);
 }
 
 // A pool's own entry is written by bus_pool.c, which knows members.
@@ -58,8 +58,10 @@ static void list_pools(struct listing *l, struct daemon *d) {
 	const struct facts *facts = daemon_facts(d, FACTS_MAX_AGE_MS);
 
 	for (size_t i = 0; i < facts->n_pools; i++) {
-		if (listing_begin(l, facts->pools[i].config.name))
-			listing_end(l, bus_append_pool(l->reply, d, facts, &facts->pools[i]));
+		if (listing_begin(l, facts->pools[i].config.name)) {
+			bus_append_pool(l->reply, d, facts, &facts->pools[i]);
+			listing_end(l);
+		}
 	}
 }
 
@@ -87,38 +89,32 @@ static void print_pools_of(
 	}
 }
 
-static int append_mgmtdev(
+static void append_mgmtdev(
 	sd_bus_message *m, const struct facts *facts, const struct mgmtdev_facts *dev
 ) {
 	char takes[64], pools[POOL_MEMBERS_SIZE];
-	int r;
 
 	print_takes(dev->takes, takes, sizeof(takes));
 	print_pools_of(facts, dev, pools, sizeof(pools));
-	r = ipc_dict_add_s(m, "driver", dev->driver);
-	if (r >= 0)
-		r = ipc_dict_add_u(m, "devices", dev->n_devices);
-	if (r >= 0)
-		r = ipc_dict_add_b(m, "one_device", dev->one_device);
-	if (r >= 0)
-		r = ipc_dict_add_u(m, "max_queue_pairs", dev->max_vqs / 2);
-	if (r >= 0)
-		r = ipc_dict_add_s(m, "takes", takes[0] != '\0' ? takes + 1 : "");
-	if (r >= 0)
-		r = append_features(m, dev->features);
-	if (r >= 0)
-		r = ipc_dict_add_s(m, "pf", dev->pf);
-	if (r >= 0)
-		r = ipc_dict_add_s(m, "function", dev->function);
-	return r < 0 ? r : ipc_dict_add_s(m, "pools", pools);
+	ipc_dict_add_s(m, "driver", dev->driver);
+	ipc_dict_add_u(m, "devices", dev->n_devices);
+	ipc_dict_add_b(m, "one_device", dev->one_device);
+	ipc_dict_add_u(m, "max_queue_pairs", dev->max_vqs / 2);
+	ipc_dict_add_s(m, "takes", takes[0] != '\0' ? takes + 1 : "");
+	append_features(m, dev->features);
+	ipc_dict_add_s(m, "pf", dev->pf);
+	ipc_dict_add_s(m, "function", dev->function);
+	ipc_dict_add_s(m, "pools", pools);
 }
 
 static void list_mgmtdevs(struct listing *l, struct daemon *d) {
 	const struct facts *facts = daemon_facts(d, FACTS_MAX_AGE_MS);
 
 	for (size_t i = 0; i < facts->n_mgmtdevs; i++) {
-		if (listing_begin(l, facts->mgmtdevs[i].name))
-			listing_end(l, append_mgmtdev(l->reply, facts, &facts->mgmtdevs[i]));
+		if (listing_begin(l, facts->mgmtdevs[i].name)) {
+			append_mgmtdev(l->reply, facts, &facts->mgmtdevs[i]);
+			listing_end(l);
+		}
 	}
 }
 
@@ -127,45 +123,34 @@ static const char *owner_of(const struct reported_vdpa *device) {
 	return device->generation != 0 ? "vdpad" : "";
 }
 
-static int append_device(
+static void append_device(
 	sd_bus_message *m, const struct daemon *d, const struct reported_vdpa *device
 ) {
 	const struct port *port = port_of_generation(d, device->generation);
 	char mac[MAC_TEXT_SIZE];
-	int r;
 
-	r = ipc_dict_add_s(m, "mgmtdev", device->mgmtdev);
-	if (r >= 0)
-		r = ipc_dict_add_s(m, "driver", device->driver);
-	if (r >= 0)
-		r = ipc_dict_add_s(m, "node", device->node);
-	if (r >= 0)
-		r = ipc_dict_add_s(m, "owner", owner_of(device));
-	if (r >= 0)
-		r = ipc_dict_add_s(m, "port", port != NULL ? port->spec.name : "");
-	if (r >= 0)
-		r = ipc_dict_add_b(m, "active", device->active);
-	if (r >= 0)
-		r = ipc_dict_add_b(m, "parked", device->parked);
-	if (r >= 0)
-		r = ipc_dict_add_s(
-			m, "mac", device->has_mac ? mac_addr_format(&device->mac, mac) : ""
-		);
-	if (r >= 0)
-		r = ipc_dict_add_u(m, "mtu", device->mtu_bytes);
-	if (r >= 0)
-		r = ipc_dict_add_u(m, "queue_pairs", device->queue_pairs);
-	if (r >= 0)
-		r = ipc_dict_add_u(m, "max_vqs", device->max_vqs);
-	return r < 0 ? r : append_features(m, device->features);
+	ipc_dict_add_s(m, "mgmtdev", device->mgmtdev);
+	ipc_dict_add_s(m, "driver", device->driver);
+	ipc_dict_add_s(m, "node", device->node);
+	ipc_dict_add_s(m, "owner", owner_of(device));
+	ipc_dict_add_s(m, "port", port != NULL ? port->spec.name : "");
+	ipc_dict_add_b(m, "active", device->active);
+	ipc_dict_add_b(m, "parked", device->parked);
+	ipc_dict_add_s(m, "mac", device->has_mac ? mac_addr_format(&device->mac, mac) : "");
+	ipc_dict_add_u(m, "mtu", device->mtu_bytes);
+	ipc_dict_add_u(m, "queue_pairs", device->queue_pairs);
+	ipc_dict_add_u(m, "max_vqs", device->max_vqs);
+	append_features(m, device->features);
 }
 
 static void list_devices(struct listing *l, struct daemon *d) {
 	const struct vdpa_report *report = vdpa_view_report(d->vdpa_view);
 
 	for (size_t i = 0; report != NULL && i < report->n_devices; i++) {
-		if (listing_begin(l, report->devices[i].name))
-			listing_end(l, append_device(l->reply, d, &report->devices[i]));
+		if (listing_begin(l, report->devices[i].name)) {
+			append_device(l->reply, d, &report->devices[i]);
+			listing_end(l);
+		}
 	}
 }
 

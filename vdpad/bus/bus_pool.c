@@ -15,7 +15,6 @@ struct tally {
 	sd_bus_message *m;
 	uint32_t n;
 	uint32_t n_free;
-	int r;
 };
 
 static const struct port *port_on(
@@ -36,9 +35,7 @@ static void add_member(
 	const char *reason
 ) {
 	t->n++;
-	if (t->r < 0)
-		return;
-	t->r = sd_bus_message_append(
+	sd_bus_message_append(
 		t->m, "a{sv}", 4, "name", "s", name, "driver", "s", driver, "port", "s",
 		port != NULL ? port->spec.name : "", "reason", "s", reason
 	);
@@ -149,48 +146,31 @@ static uint32_t count_free(
 	return n_free < left ? n_free : left;
 }
 
-int bus_append_pool(
+void bus_append_pool(
 	sd_bus_message *m, const struct daemon *d, const struct facts *facts,
 	const struct pool_facts *pool
 ) {
 	const struct pool_config *config = &pool->config;
 	struct tally t = {.m = m};
 	bool has_pf = config->pf[0] != '\0';
-	int r;
 
-	r = ipc_dict_add_s(m, "kind", pool_kind_name(config->kind));
-	if (r >= 0)
-		r = ipc_dict_add_s(m, "networks", config->networks);
-	if (r >= 0)
-		r = ipc_dict_add_s(m, "hardware", has_pf ? config->pf : config->members);
-	if (r >= 0)
-		r = ipc_dict_add_s(
-			m, "reason",
-			has_pf && !pool->pf_is_there ? "this node has no such PCI device" : ""
-		);
-	if (r >= 0)
-		r = ipc_dict_add_u(m, "count", config->count);
-	if (r >= 0)
-		r = ipc_dict_add_u(m, "limit", config->limit);
-	if (r >= 0)
-		r = ipc_dict_add_u(m, "ports", pool->n_ports);
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'e', "sv");
-	if (r >= 0)
-		r = sd_bus_message_append(m, "s", "members");
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'v', "aa{sv}");
-	if (r >= 0)
-		r = sd_bus_message_open_container(m, 'a', "a{sv}");
-	if (r >= 0) {
-		add_members(&t, d, facts, pool);
-		r = t.r;
-	}
-	for (int i = 0; i < 3 && r >= 0; i++)
-		r = sd_bus_message_close_container(m);
-	if (r >= 0)
-		r = ipc_dict_add_u(m, "n_members", t.n);
-	if (r >= 0 && count_free(facts, pool, t.n_free) != UINT32_MAX)
-		r = ipc_dict_add_u(m, "free", count_free(facts, pool, t.n_free));
-	return r;
+	ipc_dict_add_s(m, "kind", pool_kind_name(config->kind));
+	ipc_dict_add_s(m, "networks", config->networks);
+	ipc_dict_add_s(m, "hardware", has_pf ? config->pf : config->members);
+	ipc_dict_add_s(
+		m, "reason", has_pf && !pool->pf_is_there ? "this node has no such PCI device" : ""
+	);
+	ipc_dict_add_u(m, "count", config->count);
+	ipc_dict_add_u(m, "limit", config->limit);
+	ipc_dict_add_u(m, "ports", pool->n_ports);
+	sd_bus_message_open_container(m, 'e', "sv");
+	sd_bus_message_append(m, "s", "members");
+	sd_bus_message_open_container(m, 'v', "aa{sv}");
+	sd_bus_message_open_container(m, 'a', "a{sv}");
+	add_members(&t, d, facts, pool);
+	for (int i = 0; i < 3; i++)
+		sd_bus_message_close_container(m);
+	ipc_dict_add_u(m, "n_members", t.n);
+	if (count_free(facts, pool, t.n_free) != UINT32_MAX)
+		ipc_dict_add_u(m, "free", count_free(facts, pool, t.n_free));
 }

@@ -7,8 +7,8 @@
 
 #include "vdpad/daemon.h"
 
-// The entries of an open a{sv}. Result as of sd_bus_message_append().
-int bus_append_pool(
+// The entries of an open a{sv}.
+void bus_append_pool(
 	sd_bus_message *m, const struct daemon *d, const struct facts *facts,
 	const struct pool_facts *pool
 );

@@ -191,17 +191,10 @@ int client_append_pairs(sd_bus_message *call, const struct request *request) {
 int client_append_named_pairs(
 	sd_bus_message *call, const char *name, const struct request *request
 ) {
-	int r;
-
-	r = sd_bus_message_open_container(call, 'a', "{sv}");
-	if (r >= 0 && name != NULL)
-		r = ipc_dict_add_s(call, "name", name);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < request->n_pairs; i++) {
-		r = ipc_dict_add_s(call, request->pairs[i].key, request->pairs[i].value);
-		if (r < 0)
-			return r;
-	}
+	sd_bus_message_open_container(call, 'a', "{sv}");
+	if (name != NULL)
+		ipc_dict_add_s(call, "name", name);
+	for (size_t i = 0; i < request->n_pairs; i++)
+		ipc_dict_add_s(call, request->pairs[i].key, request->pairs[i].value);
 	return sd_bus_message_close_container(call);
 }

@@ -218,7 +218,8 @@ typedef int (*ipc_entry_fn)(sd_bus_message *m, const char *name, void *userdata,
 // failed, or -EPROTO.
 int ipc_list_read(sd_bus_message *m, ipc_entry_fn entry, void *userdata, struct error *e);
 
-// Append one entry to an open a{sv} container. Result as of sd_bus_message_append().
+// Append one entry to an open a{sv} container. Result as of sd_bus_message_append(). sd-bus refuses to go on with
+// a message after a failure, also to close a container or to send it: so entries need no checks of their own.
 int ipc_dict_add_s(sd_bus_message *m, const char *key, const char *value);
 int ipc_dict_add_b(sd_bus_message *m, const char *key, bool value);
 int ipc_dict_add_u(sd_bus_message *m, const char *key, uint32_t value);
