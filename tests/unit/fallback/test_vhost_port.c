@@ -134,12 +134,20 @@ static bool is_answered(int fd) {
 }
 
 // The guest's driver is up when the switch has interrupted it for its receive ring.
-static void start_guest(struct front *f, int number, uint64_t features) {
+static void start_guest(struct front *f, int number) {
 	front_connect(f, t.paths[number]);
-	front_start(f, features);
+	front_start(f, 0);
 	for (uint64_t i = 0; i < 8; i++)
 		front_post(f, 0, FRONT_DATA + i * BUFFER_BYTES, BUFFER_BYTES, true);
 	assert_true(is_answered(f->fd)); // so all before it has been handled
+}
+
+static void start_two_guests(struct front *a, struct front *b) {
+	add_port(0);
+	add_port(1);
+	start_loop();
+	start_guest(a, 0);
+	start_guest(b, 1);
 }
 
 static void guest_sends(struct front *f, const uint8_t *bytes, uint32_t len) {
@@ -174,11 +182,7 @@ static void frame_goes_from_guest_to_guest(void **state) {
 	struct front a, b;
 
 	(void)state;
-	add_port(0);
-	add_port(1);
-	start_loop();
-	start_guest(&a, 0, 0);
-	start_guest(&b, 1, 0);
+	start_two_guests(&a, &b);
 	for (int i = 0; i < 3; i++) {
 		usleep(2000); // the workers are asleep by then
 		guest_sends(&a, sent, len);
@@ -196,11 +200,7 @@ static void guest_that_has_moved_is_announced(void **state) {
 	struct front a, b;
 
 	(void)state;
-	add_port(0);
-	add_port(1);
-	start_loop();
-	start_guest(&a, 0, 0);
-	start_guest(&b, 1, 0);
+	start_two_guests(&a, &b);
 	front_send(&a, MESSAGE_SEND_RARP, 0, mac, sizeof(mac), NULL, 0);
 	assert_int_equal(guest_receives(&b, got), 60);
 	assert_memory_equal(got, "\xff\xff\xff\xff\xff\xff\x52\x54\0\0\0\x07\x80\x35\0\x01", 16);
@@ -235,11 +235,7 @@ static void broken_ring_is_shown_and_the_other_guest_goes_on(void **state) {
 	struct front a, b;
 
 	(void)state;
-	add_port(0);
-	add_port(1);
-	start_loop();
-	start_guest(&a, 0, 0);
-	start_guest(&b, 1, 0);
+	start_two_guests(&a, &b);
 	a.rings[1].avail->idx += 1000;
 	eventfd_write(a.rings[1].kick_fd, 1);
 	for (int i = 0; i < PATIENCE_MS; i++) {
@@ -274,11 +270,7 @@ static void frame_that_no_ring_takes_is_counted_as_not_ready(void **state) {
 	struct front a, b;
 
 	(void)state;
-	add_port(0);
-	add_port(1);
-	start_loop();
-	start_guest(&a, 0, 0);
-	start_guest(&b, 1, 0);
+	start_two_guests(&a, &b);
 	b.rings[0].avail->idx += 1000; // it breaks when it is looked at
 	for (int i = 0; i < 2; i++)
 		guest_sends(&a, sent, len);
@@ -305,11 +297,7 @@ static void peer_that_takes_its_memory_away_is_sent_away_with_a_reason(void **st
 
 	(void)state;
 	assert_int_equal(sigbus_install(), 0); // cmocka has put its own handler there
-	add_port(0);
-	add_port(1);
-	start_loop();
-	start_guest(&a, 0, 0);
-	start_guest(&b, 1, 0);
+	start_two_guests(&a, &b);
 	assert_int_equal(ftruncate(a.memory_fd, 0), 0);
 	eventfd_write(a.rings[1].kick_fd, 1);
 	assert_int_equal(recv(a.fd, &byte, 1, 0), 0);
@@ -394,7 +382,7 @@ static void port_that_is_deleted_with_its_peer_leaves_no_descriptor(void **state
 		add_port(0);
 		if (i % 2 == 0) {
 			start_loop();
-			start_guest(&f, 0, 0);
+			start_guest(&f, 0);
 			stop_loop();
 			del_port(0);
 			assert_true(recv(f.fd, &byte, 1, 0) <= 0);
