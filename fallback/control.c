@@ -82,7 +82,7 @@ static bool switch_has_port(const struct network_switch *sw, const char *name) {
 }
 
 static int set_port(
-	const struct control *control, const char *name, const struct port_spec *spec,
+	const struct control *control, const char *name, const struct guest_port_spec *spec,
 	struct error *e
 ) {
 	bool in_hardware = spec->device != NULL;
@@ -96,7 +96,7 @@ static int set_port(
 }
 
 static int method_set_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_error) {
-	struct port_spec spec;
+	struct guest_port_spec spec;
 	struct error e = {0};
 	const char *name;
 	int r;
@@ -104,7 +104,7 @@ static int method_set_port(sd_bus_message *m, void *userdata, sd_bus_error *ret_
 	r = sd_bus_message_read_basic(m, 's', &name);
 	if (r < 0)
 		return r;
-	r = port_spec_read(m, &spec, &e);
+	r = guest_port_spec_read(m, &spec, &e);
 	if (r >= 0)
 		r = set_port(userdata, name, &spec, &e);
 	return reply(m, r, &e, ret_error);
@@ -133,7 +133,7 @@ static int append_network(sd_bus_message *m, const struct switch_network_view *v
 
 static int append_port(sd_bus_message *m, const struct switch_port_view *view) {
 	ipc_entry_open(m, view->name);
-	port_spec_append(m, &view->spec);
+	guest_port_spec_append(m, &view->spec);
 	ipc_dict_add_b(m, "connected", view->status.connected);
 	ipc_dict_add_s(m, "detail", view->status.detail);
 	return ipc_entry_close(m);

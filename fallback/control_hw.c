@@ -11,7 +11,7 @@
 
 static int append_port(sd_bus_message *m, const struct hw_port_view *view) {
 	ipc_entry_open(m, view->name);
-	port_spec_append(m, &view->spec);
+	guest_port_spec_append(m, &view->spec);
 	ipc_dict_add_b(m, "connected", view->connected);
 	ipc_dict_add_s(m, "detail", view->detail);
 	return ipc_entry_close(m);

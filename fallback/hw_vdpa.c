@@ -253,15 +253,15 @@ bool hw_vdpa_has_port(const struct hw_vdpa *hw, const char *name) {
 }
 
 // The first key that differs, or NULL.
-static const char *difference(const struct port_spec *a, const struct port_spec *b) {
+static const char *difference(const struct guest_port_spec *a, const struct guest_port_spec *b) {
 	if (strcmp(a->device, b->device) != 0)
 		return "device";
 	if (strcmp(a->network, b->network) != 0)
 		return "network";
-	return port_spec_fixed_difference(a, b);
+	return guest_port_spec_fixed_difference(a, b);
 }
 
-static int check_spec(const char *name, const struct port_spec *spec, struct error *e) {
+static int check_spec(const char *name, const struct guest_port_spec *spec, struct error *e) {
 	if (!port_name_is_valid(name))
 		return error_set(e, EINVAL, "'%s' is no port name", name);
 	if (!network_name_is_valid(spec->network))
@@ -294,7 +294,7 @@ static int check_spec(const char *name, const struct port_spec *spec, struct err
 }
 
 int hw_vdpa_set_port(
-	struct hw_vdpa *hw, const char *name, const struct port_spec *spec, struct error *e
+	struct hw_vdpa *hw, const char *name, const struct guest_port_spec *spec, struct error *e
 ) {
 	struct hw_port *port = find_port(hw, name);
 	struct hw_slot *slot;

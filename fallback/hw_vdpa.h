@@ -15,8 +15,8 @@
 
 #include <systemd/sd-event.h>
 
+#include "fallback/guest_port_spec.h"
 #include "fallback/hw_device.h"
-#include "fallback/port_spec.h"
 #include "fallback/socket_path.h"
 #include "vdpad/util/error.h"
 #include "vdpad/util/parse.h"
@@ -37,7 +37,7 @@ struct hw_vdpa_config {
 // Strings live until the next change.
 struct hw_port_view {
 	const char *name;
-	struct port_spec spec;
+	struct guest_port_spec spec;
 	bool connected; // the guest's driver runs
 	char detail[HW_DETAIL_SIZE];
 	uint64_t connects;
@@ -67,7 +67,7 @@ int hw_vdpa_set_devices(struct hw_vdpa *hw, const char *list, struct error *e);
 // a port; -EOPNOTSUPP for what the device cannot do, a VLAN or a link that is down; -EPERM at a limit;
 // see hw_device_attach() and socket_path_clear(). The device need not be one of hw_vdpa_set_devices().
 int hw_vdpa_set_port(
-	struct hw_vdpa *hw, const char *name, const struct port_spec *spec, struct error *e
+	struct hw_vdpa *hw, const char *name, const struct guest_port_spec *spec, struct error *e
 );
 bool hw_vdpa_has_port(const struct hw_vdpa *hw, const char *name);
 // Close the socket, which stops the device, then give the device back. Success without such a port.

@@ -18,7 +18,7 @@ struct hw_port {
 	char name[PORT_NAME_SIZE];
 	char network[NETWORK_NAME_SIZE];
 	char path[SOCKET_PATH_SIZE];
-	struct port_spec spec; // its strings point to the two above and to the device's
+	struct guest_port_spec spec; // its strings point to the two above and to the device's
 	struct hw_slot *slot;
 	char reason[HW_DETAIL_SIZE]; // why it has no socket
 	uint32_t wait_s;             // until the next attempt to get one

@@ -314,7 +314,7 @@ static struct port *find_port(const struct network_switch *sw, const char *name)
 	return NULL;
 }
 
-static int check_port_spec(const struct port_spec *spec, struct error *e) {
+static int check_port_spec(const struct guest_port_spec *spec, struct error *e) {
 	if (spec->vlan > MAX_VLAN)
 		return error_set(e, EINVAL, "vlan %u is not within 0 to %d", spec->vlan, MAX_VLAN);
 	if (spec->queue_pairs == 0 || spec->queue_pairs > VHOST_PORT_MAX_QUEUE_PAIRS)
@@ -330,10 +330,10 @@ static int check_port_spec(const struct port_spec *spec, struct error *e) {
 // @network is that of @spec.
 static int change_port(
 	struct network_switch *sw, struct port *port, struct network *network,
-	const struct port_spec *spec, struct error *e
+	const struct guest_port_spec *spec, struct error *e
 ) {
-	const char *key = port_spec_fixed_difference(&port->spec, spec);
-	const struct port_spec old = port->spec;
+	const char *key = guest_port_spec_fixed_difference(&port->spec, spec);
+	const struct guest_port_spec old = port->spec;
 	struct network *old_network = port->network;
 	int r;
 
@@ -383,7 +383,8 @@ static int start_guest_port(struct network_switch *sw, struct port *port, struct
 }
 
 int switch_set_port(
-	struct network_switch *sw, const char *name, const struct port_spec *spec, struct error *e
+	struct network_switch *sw, const char *name, const struct guest_port_spec *spec,
+	struct error *e
 ) {
 	struct port *port = find_port(sw, name);
 	struct network *network = find_network(sw, spec->network);

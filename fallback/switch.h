@@ -12,7 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "fallback/counters.h"
-#include "fallback/port_spec.h"
+#include "fallback/guest_port_spec.h"
 #include "fallback/vhost_port.h"
 #include "fallback/worker.h"
 #include "vdpad/util/error.h"
@@ -41,7 +41,7 @@ struct switch_network_view {
 
 struct switch_port_view {
 	const char *name;
-	struct port_spec spec;
+	struct guest_port_spec spec;
 	struct vhost_port_status status;
 };
 
@@ -79,7 +79,8 @@ int switch_del_network(struct network_switch *sw, const char *name, struct error
 // another key that differs. What the old network has learnt of the port is forgotten.
 // -ENODEV without the network; -EINVAL; -EPERM at the limit; see vhost_port_new().
 int switch_set_port(
-	struct network_switch *sw, const char *name, const struct port_spec *spec, struct error *e
+	struct network_switch *sw, const char *name, const struct guest_port_spec *spec,
+	struct error *e
 );
 // Success if there is no such port.
 int switch_del_port(struct network_switch *sw, const char *name, struct error *e);

@@ -26,7 +26,7 @@ struct port {
 	char name[PORT_NAME_SIZE];
 	char path[SOCKET_PATH_SIZE];
 	struct network *network;
-	struct port_spec spec; // its strings point to the two above
+	struct guest_port_spec spec; // its strings point to the two above
 	struct attachment guest;
 	struct vhost_port_status announced;
 };

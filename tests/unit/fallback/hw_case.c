@@ -28,8 +28,8 @@ int hw_case_teardown(void **state) {
 	return fake_hw_teardown();
 }
 
-struct port_spec hw_case_good_spec(void) {
-	return (struct port_spec){
+struct guest_port_spec hw_case_good_spec(void) {
+	return (struct guest_port_spec){
 		.device = FAKE_HW_DEVICE,
 		.network = "net0",
 		.path = hw_case.path,
@@ -42,7 +42,7 @@ struct port_spec hw_case_good_spec(void) {
 }
 
 void hw_case_add_port(void) {
-	struct port_spec spec = hw_case_good_spec();
+	struct guest_port_spec spec = hw_case_good_spec();
 	struct error e;
 
 	if (hw_vdpa_set_port(hw_case.hw, "p1", &spec, &e) < 0)
@@ -51,7 +51,7 @@ void hw_case_add_port(void) {
 }
 
 void hw_case_expect_refusal(
-	const char *name, const struct port_spec *spec, int code, const char *word
+	const char *name, const struct guest_port_spec *spec, int code, const char *word
 ) {
 	struct error e = {0};
 

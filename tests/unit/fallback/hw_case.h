@@ -25,14 +25,14 @@ extern struct hw_case hw_case;
 int hw_case_setup(void **state);
 int hw_case_teardown(void **state);
 
-struct port_spec hw_case_good_spec(void);
+struct guest_port_spec hw_case_good_spec(void);
 
 // Make it, and begin a new log of calls.
 void hw_case_add_port(void);
 
 // Nothing is changed, and @word is in the reason.
 void hw_case_expect_refusal(
-	const char *name, const struct port_spec *spec, int code, const char *word
+	const char *name, const struct guest_port_spec *spec, int code, const char *word
 );
 
 void hw_case_expect_status(bool connected, const char *detail);

@@ -45,8 +45,8 @@ static sd_bus_message *set_network(const char *name, uint32_t mtu, uint32_t agei
 	return m;
 }
 
-static struct port_spec good_spec(void) {
-	return (struct port_spec){
+static struct guest_port_spec good_spec(void) {
+	return (struct guest_port_spec){
 		.network = "net0",
 		.path = control_case.path,
 		.mtu_bytes = 1500,
@@ -57,7 +57,7 @@ static struct port_spec good_spec(void) {
 	};
 }
 
-static sd_bus_message *set_port(const char *name, const struct port_spec *spec) {
+static sd_bus_message *set_port(const char *name, const struct guest_port_spec *spec) {
 	sd_bus_message *m = control_case_new_named("SetPort", name);
 
 	sd_bus_message_append(
@@ -79,7 +79,7 @@ static int connect_to(const char *path) {
 }
 
 static void port_listens_when_set_port_returns(void **state) {
-	struct port_spec spec = good_spec();
+	struct guest_port_spec spec = good_spec();
 	struct stat st;
 	int fd;
 
@@ -96,7 +96,7 @@ static void port_listens_when_set_port_returns(void **state) {
 }
 
 static void same_port_again_is_success_and_another_is_refused(void **state) {
-	struct port_spec spec = good_spec();
+	struct guest_port_spec spec = good_spec();
 
 	(void)state;
 	expect_success(set_network("net0", 1500, 300));
@@ -118,7 +118,7 @@ static void same_port_again_is_success_and_another_is_refused(void **state) {
 }
 
 static void port_moves_between_networks_and_keeps_its_peer(void **state) {
-	struct port_spec spec = good_spec();
+	struct guest_port_spec spec = good_spec();
 	struct switch_port_view port;
 	char byte;
 	int fd;
@@ -144,7 +144,7 @@ static void port_moves_between_networks_and_keeps_its_peer(void **state) {
 }
 
 static void bad_specification_is_refused_by_name(void **state) {
-	struct port_spec spec;
+	struct guest_port_spec spec;
 
 	(void)state;
 	expect_success(set_network("net0", 1500, 300));
@@ -188,7 +188,7 @@ static void unknown_missing_and_mistyped_keys_are_named(void **state) {
 }
 
 static void network_with_ports_cannot_be_deleted(void **state) {
-	struct port_spec spec = good_spec();
+	struct guest_port_spec spec = good_spec();
 
 	(void)state;
 	expect_success(set_network("net0", 1500, 300));
@@ -200,7 +200,7 @@ static void network_with_ports_cannot_be_deleted(void **state) {
 }
 
 static void stale_socket_is_replaced_and_nothing_else_is(void **state) {
-	struct port_spec spec = good_spec();
+	struct guest_port_spec spec = good_spec();
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	FILE *f;
@@ -226,7 +226,7 @@ static void stale_socket_is_replaced_and_nothing_else_is(void **state) {
 }
 
 static void list_and_stats_show_what_was_set(void **state) {
-	struct port_spec spec = good_spec();
+	struct guest_port_spec spec = good_spec();
 	struct switch_counters_view counters;
 	struct switch_port_view port;
 	sd_bus_message *answer;
@@ -279,7 +279,7 @@ static void wait_for_detail(const char *detail, const char *expected) {
 }
 
 static void peer_that_comes_and_goes_is_announced_and_a_second_one_is_refused(void **state) {
-	struct port_spec spec = good_spec();
+	struct guest_port_spec spec = good_spec();
 	char detail[VHOST_PORT_DETAIL_SIZE] = "";
 	struct switch_counters_view counters;
 	int first, second;

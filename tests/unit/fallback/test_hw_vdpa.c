@@ -19,7 +19,7 @@
 // Coming and going of a port
 
 static void port_takes_its_device_and_then_listens(void **state) {
-	struct port_spec spec = hw_case_good_spec();
+	struct guest_port_spec spec = hw_case_good_spec();
 	struct hw_port_view view;
 	struct stat st;
 
@@ -79,7 +79,7 @@ static void each_step_that_fails_undoes_those_before(void **state) {
 	         EIO},
 		{"start", HW_CASE_START HW_CASE_STOP, EIO},
 	};
-	struct port_spec spec = hw_case_good_spec();
+	struct guest_port_spec spec = hw_case_good_spec();
 	struct hw_port_view view;
 
 	(void)state;
@@ -96,7 +96,7 @@ static void each_step_that_fails_undoes_those_before(void **state) {
 }
 
 static void somebody_elses_socket_is_left_and_the_device_given_back(void **state) {
-	struct port_spec spec = hw_case_good_spec();
+	struct guest_port_spec spec = hw_case_good_spec();
 
 	(void)state;
 	fake_hw_create("p1.sock"); // no socket
@@ -106,7 +106,7 @@ static void somebody_elses_socket_is_left_and_the_device_given_back(void **state
 }
 
 static void socket_that_cannot_be_granted_ends_the_port(void **state) {
-	struct port_spec spec = hw_case_good_spec();
+	struct guest_port_spec spec = hw_case_good_spec();
 
 	(void)state;
 	fake_hw.no_file = true; // somebody removes it at the wrong time
@@ -117,7 +117,7 @@ static void socket_that_cannot_be_granted_ends_the_port(void **state) {
 // What is asked for
 
 static void same_port_again_is_success_and_another_is_refused(void **state) {
-	struct port_spec spec = hw_case_good_spec();
+	struct guest_port_spec spec = hw_case_good_spec();
 	char other_path[80];
 
 	(void)state;
@@ -145,7 +145,7 @@ static void same_port_again_is_success_and_another_is_refused(void **state) {
 }
 
 static void what_a_device_cannot_do_is_refused(void **state) {
-	struct port_spec spec;
+	struct guest_port_spec spec;
 
 	(void)state;
 #define REFUSED(member, value, code, word)                       \
@@ -259,7 +259,7 @@ static void *be_a_restless_guest(void *userdata) {
 }
 
 static void port_comes_and_goes_while_peers_do(void **state) {
-	struct port_spec spec = hw_case_good_spec();
+	struct guest_port_spec spec = hw_case_good_spec();
 	struct hw_port_view view;
 	pthread_t thread;
 

@@ -175,7 +175,7 @@ static int teardown(void **state) {
 }
 
 static void add_port(uint32_t queue_pairs) {
-	const struct port_spec spec = {
+	const struct guest_port_spec spec = {
 		.device = FAKE_HW_DEVICE,
 		.network = "net0",
 		.path = t.path,

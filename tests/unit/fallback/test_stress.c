@@ -69,7 +69,7 @@ static struct {
 } t;
 
 static void set_port(int guest, const char *network, uint32_t vlan, bool link_up) {
-	const struct port_spec spec = {
+	const struct guest_port_spec spec = {
 		.network = network,
 		.path = t.paths[guest],
 		.mtu_bytes = 1500,

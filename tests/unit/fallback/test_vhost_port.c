@@ -89,7 +89,7 @@ static int teardown(void **state) {
 }
 
 static void add_port(int number) {
-	const struct port_spec spec = {
+	const struct guest_port_spec spec = {
 		.network = "net0",
 		.path = t.paths[number],
 		.mtu_bytes = 1500,

@@ -10,7 +10,7 @@
 
 #include "vdpad/util/error.h"
 
-struct port_spec {
+struct guest_port_spec {
 	const char *device;  // PCI address of the hardware that serves it; NULL: the switch does
 	const char *network; // no more than a name in hardware
 	const char *path;
@@ -23,10 +23,12 @@ struct port_spec {
 };
 
 // The first key that differs of those that no port can change, or NULL.
-const char *port_spec_fixed_difference(const struct port_spec *a, const struct port_spec *b);
+const char *guest_port_spec_fixed_difference(
+	const struct guest_port_spec *a, const struct guest_port_spec *b
+);
 
 // From the dictionary at @m's place; the strings are @m's. -EINVAL with a sentence.
-int port_spec_read(sd_bus_message *m, struct port_spec *ret_spec, struct error *e);
+int guest_port_spec_read(sd_bus_message *m, struct guest_port_spec *ret_spec, struct error *e);
 
 // Into the dictionary that is open in @m, whose sending tells of a failure.
-void port_spec_append(sd_bus_message *m, const struct port_spec *spec);
+void guest_port_spec_append(sd_bus_message *m, const struct guest_port_spec *spec);
