@@ -12,11 +12,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from guest import Guest
 from lab import boot, guest_image, ipv4, tcp_mbit_per_s
-from node import Node
+from node import Node, NodeFixture, Part
 from process import spawn, stop, wait_until
 from tap import Suite, expect, note
 
@@ -89,6 +90,9 @@ class OtherSwitch:
         """How many peers it has ever seen."""
         return self.log.read_bytes().count(b"new vhost user connection is")
 
+    def diagnosis(self) -> str:
+        return self.log.read_text(errors="replace")[-1500:]
+
     def close(self) -> None:
         if self.process is not None:
             stop(self.process)
@@ -96,28 +100,23 @@ class OtherSwitch:
             self.process.stdin.close()
 
 
-class Lab:
+class Lab(NodeFixture):
     """A node with four configured sockets, which belong to nobody yet."""
 
     def __init__(self, build: Path) -> None:
         self.image = guest_image(build)
-        self.node = Node(build)
+        super().__init__(Node(build))
         self.sockets = self.node.directory / "theirs"
         self.guests: list[Guest] = []
         self.others: list[OtherSwitch] = []
-        try:
-            self.sockets.mkdir()
-            self.node.config.write_text(config(self.sockets))
-            self.node.start()
-        except BaseException:
-            self.close()
-            raise
 
-    def __enter__(self) -> Lab:
-        return self
+    def set_up(self) -> None:
+        self.sockets.mkdir()
+        self.node.config.write_text(config(self.sockets))
+        self.node.start()
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def parts(self) -> Iterable[Part]:
+        return [*self.guests, *self.others]
 
     def boot(self, *ports: str) -> None:
         """Two guests on these ports that can ping each other."""
@@ -132,16 +131,6 @@ class Lab:
         for guest in self.guests:
             guest.close()
         self.guests.clear()
-
-    def diagnosis(self) -> str:
-        logs = [other.log.read_text(errors="replace")[-1500:] for other in self.others]
-        return "\n".join([self.node.diagnosis(), *logs, *(g.diagnosis() for g in self.guests)])
-
-    def close(self) -> None:
-        self.power_off()
-        for other in self.others:
-            other.close()
-        self.node.close()
 
 
 suite = Suite[Lab]()

@@ -52,33 +52,25 @@ static void run_bus(int ready_fd) {
 	       NULL);
 }
 
-void private_bus_start(void) {
+int private_bus_setup(void **state) {
 	char address[64];
 
+	(void)state;
 	if (mkdtemp(directory) == NULL)
 		abort();
 	snprintf(address, sizeof(address), "unix:path=%s/bus", directory);
 	setenv("DBUS_SYSTEM_BUS_ADDRESS", address, 1);
 	bus_pid = child_start(run_bus);
-}
-
-void private_bus_stop(void) {
-	char path[64];
-
-	child_stop(bus_pid);
-	snprintf(path, sizeof(path), "%s/bus", directory);
-	unlink(path);
-	rmdir(directory);
-}
-
-int private_bus_setup(void **state) {
-	(void)state;
-	private_bus_start();
 	return 0;
 }
 
 int private_bus_teardown(void **state) {
+	char path[64];
+
 	(void)state;
-	private_bus_stop();
+	child_stop(bus_pid);
+	snprintf(path, sizeof(path), "%s/bus", directory);
+	unlink(path);
+	rmdir(directory);
 	return 0;
 }

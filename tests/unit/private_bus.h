@@ -5,11 +5,8 @@
 
 #include <sys/types.h>
 
-// Start the bus and make it the system bus of this process. Exits where there is no dbus-daemon.
-void private_bus_start(void);
-void private_bus_stop(void);
-
-// The same for cmocka, around a group of tests.
+// Around a group of cmocka's tests: the bus is the system bus of this process. Exits where there is no
+// dbus-daemon.
 int private_bus_setup(void **state);
 int private_bus_teardown(void **state);
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -17,7 +18,7 @@ sys.path.insert(0, str(HERE.parents[1] / "e2e"))
 
 from guest import Guest  # noqa: E402
 from lab import BRIDGE, HOST_IPV4, add_bridge, guest_image, ipv4  # noqa: E402
-from node import Node  # noqa: E402
+from node import Node, NodeFixture, Part  # noqa: E402
 from process import wait_until  # noqa: E402
 from tap import Suite, expect, note  # noqa: E402
 
@@ -75,39 +76,38 @@ class Driver:
         expect(answer.startswith("ok"), f"{' '.join(words)}: {answer}\n{self.log.read_text()[-1000:]}")
         return answer.removeprefix("ok").strip()
 
+    def diagnosis(self) -> str:
+        return self.log.read_text()[-1000:]
+
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
 
 
-class Lab:
+class Lab(NodeFixture):
+    """A guest with a QEMU that both qemu-server's code and we command."""
+
     def __init__(self, build: Path) -> None:
-        self.node = Node(build, CONFIG)
-        try:
-            add_bridge(self.node)
-            self.node.start()
-            qmp = self.node.directory / "qmp"
-            arguments = ["-chardev", f"socket,id=pve,path={qmp},server=on,wait=off"]
-            arguments += ["-mon", "chardev=pve,mode=control", "-machine", "memory-backend=virtiofs-mem"]
-            arguments += ["-object", "memory-backend-memfd,id=virtiofs-mem,size=256M,share=on"]
-            self.guest = Guest("guest", self.node.directory, guest_image(build), arguments)
-            self.guest.wait_ready()
-            self.driver = Driver(self.node, qmp, self.guest.process.pid)
-        except Exception:
-            self.node.close()
-            raise
+        self._image = guest_image(build)
+        super().__init__(Node(build, CONFIG))
+        self._parts: list[Part] = []
 
-    def __enter__(self) -> Lab:
-        return self
+    def set_up(self) -> None:
+        add_bridge(self.node)
+        self.node.start()
+        qmp = self.node.directory / "qmp"
+        arguments = ["-chardev", f"socket,id=pve,path={qmp},server=on,wait=off"]
+        arguments += ["-mon", "chardev=pve,mode=control", "-machine", "memory-backend=virtiofs-mem"]
+        arguments += ["-object", "memory-backend-memfd,id=virtiofs-mem,size=256M,share=on"]
+        self.guest = Guest("guest", self.node.directory, self._image, arguments)
+        self._parts.append(self.guest)
+        self.guest.wait_ready()
+        self.driver = Driver(self.node, qmp, self.guest.process.pid)
+        self._parts.insert(0, self.driver)
 
-    def __exit__(self, *_: object) -> None:
-        self.driver.close()
-        self.guest.close()
-        self.node.close()
-
-    def diagnosis(self) -> str:
-        return self.node.diagnosis() + "\n" + self.driver.log.read_text()[-1000:]
+    def parts(self) -> Iterable[Part]:
+        return self._parts
 
     def plug(self, extra: str = "") -> None:
         self.driver.do("update", "net0", f"{MAC},bridge=fast0{extra}")

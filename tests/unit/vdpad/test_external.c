@@ -402,10 +402,6 @@ int main(void) {
 		WITH_NODE(a_link_without_a_port_is_swept_away),
 		WITH_NODE(the_switch_gives_a_network_up_though_a_socket_stays_on_it),
 	};
-	int failed;
 
-	private_bus_start();
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	private_bus_stop();
-	return failed;
+	return cmocka_run_group_tests(tests, private_bus_setup, private_bus_teardown);
 }
